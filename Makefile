@@ -1,0 +1,32 @@
+# `make help` says what there is. On Windows, or without make, README.md has the same steps.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+STUDY ?= phantom
+BIN := .venv/bin
+
+.PHONY: help study test lab bench lint clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+study: .venv/ready ## run a study from its exams to Table I (STUDY=phantom)
+	$(BIN)/python -m mrnetlib study $(STUDY)
+
+test: .venv/ready lint ## lint, then run the tests
+	$(BIN)/python -m pytest
+
+lab: .venv/ready ## open JupyterLab on the notebooks
+	$(BIN)/python -m jupyterlab --notebook-dir notebooks
+
+lint: .venv/ready ## check style and the notebooks' format
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+clean: ## remove the environment and caches; never exams or results
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
