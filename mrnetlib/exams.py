@@ -1,0 +1,259 @@
+"""Exams in MRNet's format: read, validate, write, and hold tuning exams out of the training.
+
+The layout is that of MRNet-v1.0 (Bien et al. 2018)::
+
+    <folder>/train/<plane>/0000.npy     uint8 (S, H, W), S differs from exam to exam
+    <folder>/train-<task>.csv           lines "0000,1" without a header
+    <folder>/valid/..., valid-<task>.csv
+
+MRNet's 120 `valid` exams are this study's test exams. Volumes that come through the DICOM door
+lie in the same layout as uint16 and become uint8 when they are standardized.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from mrnetlib.files import InputError, sha256, write_array, write_csv, write_text
+from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
+
+VOLUME_DTYPES = ("uint8", "uint16")
+
+
+def label_path(folder: Path, split: str, task: str) -> Path:
+    """The label file of one task; `split` is ``train`` or ``test``."""
+    return Path(folder) / f"{MRNET_FOLDERS[split]}-{task}.csv"
+
+
+def volume_path(folder: Path, split: str, plane: str, exam: str) -> Path:
+    """The volume of one exam's plane; a ``tune`` exam lies among the training exams."""
+    folder_of_split = MRNET_FOLDERS["test" if split == "test" else "train"]
+    return Path(folder) / folder_of_split / plane / f"{exam}.npy"
+
+
+def _read_label_file(path: Path) -> pd.Series:
+    try:
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").split()
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: not found. Expected one label file per task and split, lines '0000,1'."
+        ) from None
+    labels: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        exam, _, label = line.partition(",")
+        if label not in ("0", "1") or not exam:
+            hint = " It looks like a header; delete that line." if number == 1 else ""
+            raise InputError(
+                f"{path}, line {number}: found '{line}', expected an exam number, a comma and 0 "
+                f"or 1, as in '0000,1'.{hint}"
+            )
+        if exam in labels:
+            raise InputError(f"{path}, line {number}: exam {exam} is labelled twice. Keep one.")
+        labels[exam] = int(label)
+    if not labels:
+        raise InputError(f"{path}: empty. Expected lines '0000,1'.")
+    return pd.Series(labels, name=path.stem)
+
+
+def read_labels(folder: Path, split: str) -> pd.DataFrame:
+    """Labels of all tasks.
+
+    Returns
+    -------
+    DataFrame indexed by exam ("0000"), one int column (0 or 1) per task, in the files' order.
+
+    Raises
+    ------
+    InputError
+        For a missing or empty file, a header line, a label other than 0 and 1, an exam listed
+        twice, or tasks that do not label the same exams.
+    """
+    columns = {task: _read_label_file(label_path(folder, split, task)) for task in TASKS}
+    exams = columns[TASKS[0]].index
+    for task in TASKS[1:]:
+        odd = exams.symmetric_difference(columns[task].index)
+        if len(odd):
+            raise InputError(
+                f"{label_path(folder, split, task)}: does not label the same exams as "
+                f"{label_path(folder, split, TASKS[0]).name} ({len(odd)} differ, first {odd[0]}). "
+                "Every exam needs a label for every task."
+            )
+    return pd.DataFrame({task: column.reindex(exams) for task, column in columns.items()})
+
+
+def read_volume(path: Path) -> np.ndarray:
+    """One exam's plane as a read-only memory map: (S, H, W), uint8 or uint16, square slices.
+
+    Raises `InputError` for a missing, truncated, pickled or otherwise unreadable file, and for
+    another shape or type.
+    """
+    try:
+        # `np.load` would also open an archive under this name; this opens arrays only.
+        volume = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: not found. Every exam needs the three planes {', '.join(PLANES)}."
+        ) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"{path}: not a whole .npy file ({error}). Copy it again from its source."
+        ) from None
+    if volume.ndim != 3 or volume.shape[1] != volume.shape[2] or 0 in volume.shape:
+        raise InputError(
+            f"{path}: shape {volume.shape}, expected (slices, size, size), "
+            "as in (34, 256, 256). Preprocess it again."
+        )
+    if volume.dtype.name not in VOLUME_DTYPES:
+        raise InputError(
+            f"{path}: dtype {volume.dtype}, expected {' or '.join(VOLUME_DTYPES)}. "
+            "Preprocess it again."
+        )
+    return volume
+
+
+def write_labels(folder: Path, split: str, labels: pd.DataFrame) -> None:
+    """Write the three label files of a split from a table indexed by exam."""
+    for task in TASKS:
+        lines = [f"{exam},{int(label)}\n" for exam, label in labels[task].items()]
+        write_text(label_path(folder, split, task), "".join(lines))
+
+
+def write_exam(folder: Path, split: str, exam: str, volumes: dict[str, np.ndarray]) -> None:
+    """Write one exam's planes, each (S, H, W) uint8 or uint16, in MRNet's layout."""
+    for plane in PLANES:
+        write_array(volume_path(folder, split, plane, exam), volumes[plane])
+
+
+def problems(folder: Path, progress: bool = False) -> Iterator[str]:
+    """Everything wrong with a folder in MRNet's layout, one sentence each.
+
+    The headers and sizes of all volumes are checked; pixels are not read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        yield f"{folder}: no such folder. Give the folder that holds 'train' and 'valid'."
+        return
+    for split in MRNET_FOLDERS:
+        try:
+            labels = read_labels(folder, split)
+        except InputError as error:
+            yield str(error)
+            continue
+        for plane in PLANES:
+            folder_of_plane = volume_path(folder, split, plane, "x").parent
+            if not folder_of_plane.is_dir():
+                yield (
+                    f"{folder_of_plane}: no such folder. Every exam needs the three planes "
+                    f"{', '.join(PLANES)}."
+                )
+                continue
+            there = {path.stem for path in folder_of_plane.glob("*.npy")}
+            for exam in sorted(there - set(labels.index)):
+                yield (
+                    f"{volume_path(folder, split, plane, exam)}: an exam without a label. Add it "
+                    f"to the {MRNET_FOLDERS[split]} label files or take it away."
+                )
+            for exam in tqdm(labels.index, f"{split} {plane}", disable=not progress, leave=False):
+                try:
+                    read_volume(volume_path(folder, split, plane, exam))
+                except InputError as error:
+                    yield str(error)
+
+
+def counts(folder: Path) -> pd.DataFrame:
+    """Exams, positives per task and slices per plane, one row per split.
+
+    Columns: split, exams, the three tasks' positives, and for every plane ``<plane>_min``,
+    ``<plane>_median``, ``<plane>_max`` and ``<plane>_total`` slices.
+    """
+    rows = []
+    for split in MRNET_FOLDERS:
+        labels = read_labels(folder, split)
+        row = {"split": split, "exams": len(labels), **labels.sum().to_dict()}
+        for plane in PLANES:
+            slices = np.array(
+                [len(read_volume(volume_path(folder, split, plane, e))) for e in labels.index]
+            )
+            row |= {
+                f"{plane}_min": int(slices.min()),
+                f"{plane}_median": float(np.median(slices)),
+                f"{plane}_max": int(slices.max()),
+                f"{plane}_total": int(slices.sum()),
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def hold_out(labels: pd.DataFrame, fraction: float, rng: np.random.Generator) -> pd.Index:
+    """Choose the tuning exams among the training exams, stratified by label combination.
+
+    Parameters
+    ----------
+    labels : DataFrame indexed by exam, one column of 0 and 1 per task.
+    fraction : share of the exams to hold out, in (0, 1).
+
+    Returns
+    -------
+    Index of the exams held out. Each combination of labels gives its share, rounded so that the
+    total is right (largest remainder).
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"tune_fraction: {fraction}, expected a share between 0 and 1.")
+    groups = [rng.permutation(group.index) for _, group in labels.groupby(list(TASKS), sort=True)]
+    wanted = np.array([len(group) * fraction for group in groups])
+    take = np.floor(wanted).astype(int)
+    short = round(wanted.sum()) - take.sum()
+    take[np.argsort(take - wanted, kind="stable")[:short]] += 1
+    chosen = np.concatenate([group[:n] for group, n in zip(groups, take, strict=True)])
+    return labels.index[labels.index.isin(chosen)]
+
+
+def take_inventory(
+    folder: Path, tune_fraction: float, seed: int, progress: bool = True
+) -> pd.DataFrame:
+    """The table ``exams.csv``: every exam with its split, labels, slices and checksums.
+
+    Parameters
+    ----------
+    folder : a folder in MRNet's layout.
+    tune_fraction : share of the training exams held out for early stopping.
+    seed : of the draw of the tuning exams.
+
+    Returns
+    -------
+    DataFrame with columns exam, split (train, tune, test), the tasks, ``slices_<plane>``,
+    ``size`` (pixels of a slice's side) and ``sha256_<plane>``.
+    """
+    rows = []
+    for split in MRNET_FOLDERS:
+        labels = read_labels(folder, split)
+        held_out = set()
+        if split == "train":
+            held_out = set(hold_out(labels, tune_fraction, np.random.default_rng([seed, 1])))
+        for exam, row in tqdm(
+            labels.iterrows(), f"{split} exams", total=len(labels), disable=not progress
+        ):
+            paths = {plane: volume_path(folder, split, plane, exam) for plane in PLANES}
+            volumes = {plane: read_volume(path) for plane, path in paths.items()}
+            rows.append(
+                {"exam": exam, "split": "tune" if exam in held_out else split, **row.to_dict()}
+                | {f"slices_{plane}": len(volume) for plane, volume in volumes.items()}
+                | {"size": volumes[PLANES[0]].shape[1]}
+                | {f"sha256_{plane}": sha256(path) for plane, path in paths.items()}
+            )
+    return pd.DataFrame(rows)
+
+
+def write_inventory(path: Path, inventory: pd.DataFrame) -> None:
+    """Write ``exams.csv``."""
+    write_csv(path, inventory)
+
+
+def read_inventory(path: Path) -> pd.DataFrame:
+    """Read ``exams.csv``; exam numbers stay text ("0000")."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: not found. Run notebook 00_exams first.")
+    return pd.read_csv(path, dtype={"exam": str})

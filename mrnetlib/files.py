@@ -1,0 +1,88 @@
+"""Files written whole or not at all, and the one error that users see."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+class InputError(ValueError):
+    """Input that cannot be used. The message names the file, what was found, what was
+    expected and what to do; the command line prints it without a traceback."""
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, renamed to `path` only when the block succeeds.
+
+    Whatever ends the block early (an exception, a full disk, Ctrl-C) leaves `path` as it was
+    and removes the temporary file.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        # mkstemp makes files private to their owner; results are to be read by everyone.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: could not be written ({error.strerror or error}); nothing was left "
+            "half-written. Free some space or choose another folder, and run it again."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with ``\\n`` line ends on every system."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON; NaN is refused because JSON has none."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table without its index; floats keep every digit they need to be read back."""
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as ``.npy``, never pickled."""
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a missing or damaged one is an `InputError` that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found. Run the step that writes it first.") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}). Make it again.") from None
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

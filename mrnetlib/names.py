@@ -1,0 +1,42 @@
+"""The study's fixed names: planes, tasks, architectures, splits and file names, said once."""
+
+from pathlib import Path
+
+PLANES = ("axial", "coronal", "sagittal")
+TASKS = ("abnormal", "acl", "meniscus")
+ARCHITECTURES = ("alexnet", "resnet18", "googlenet")
+
+#: ``train`` updates the weights, ``tune`` stops the training, ``test`` is only reported.
+SPLITS = ("train", "tune", "test")
+
+#: The folders of MRNet-v1.0 and what this study uses them for.
+MRNET_FOLDERS = {"train": "train", "test": "valid"}
+
+PLANE_TITLES = {"axial": "Axial", "coronal": "Coronal", "sagittal": "Sagittal"}
+TASK_TITLES = {"abnormal": "Abnormal", "acl": "ACL tear", "meniscus": "Meniscus tear"}
+ARCHITECTURE_TITLES = {
+    "alexnet": "AlexNet",
+    "resnet18": "ResNet-18",
+    "googlenet": "GoogLeNet",
+    "densenet121": "DenseNet-121",
+}
+
+
+def architecture_title(architecture: str) -> str:
+    """The architecture's name in print, for example ``ResNet-18`` for ``resnet18``."""
+    return ARCHITECTURE_TITLES.get(architecture, architecture)
+
+
+def prediction_path(results: Path, architecture: str, plane: str, task: str) -> Path:
+    """Where one network's predictions are: ``predictions/<architecture>_<plane>_<task>.csv``."""
+    return Path(results) / "predictions" / f"{architecture}_{plane}_{task}.csv"
+
+
+def fused_path(results: Path, architecture: str, task: str) -> Path:
+    """Where the fused predictions are: ``fused/<architecture>_<task>.csv``."""
+    return Path(results) / "fused" / f"{architecture}_{task}.csv"
+
+
+def history_path(results: Path, architecture: str, plane: str, task: str) -> Path:
+    """Where one network's training curve is: ``history/<architecture>_<plane>_<task>.csv``."""
+    return Path(results) / "history" / f"{architecture}_{plane}_{task}.csv"

@@ -1,0 +1,111 @@
+"""Tiny exams with a planted truth, shared by the tests."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from mrnetlib import banks, exams
+from mrnetlib.names import PLANES, SPLITS, TASKS
+from mrnetlib.networks import ExamNetwork, GreyConv2d
+
+torch.set_num_threads(1)
+
+#: Label combinations that occur in MRNet, in (abnormal, acl, meniscus).
+COMBINATIONS = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 0, 1), (1, 1, 1)]
+
+#: What a positive label does to the middle slice of a planted volume: rows, columns, grey value.
+PLANTED = {
+    "abnormal": (slice(0, 5), slice(0, 5), 255),
+    "acl": (slice(6, 11), slice(6, 11), 255),
+    "meniscus": (slice(11, 16), slice(0, 5), 0),
+}
+
+
+def planted_volume(labels: dict[str, int], slices: int, rng, size: int = 16) -> np.ndarray:
+    """Noise of 90 to 109 with a square for each positive label in the middle slice."""
+    volume = rng.integers(90, 110, (slices, size, size), dtype=np.uint8)
+    for task, (rows, columns, value) in PLANTED.items():
+        if labels[task]:
+            volume[slices // 2, rows, columns] = value
+    return volume
+
+
+def planted_labels(count: int, first: int = 0) -> pd.DataFrame:
+    """Labels of `count` exams numbered from `first`, the combinations in turn."""
+    rows = [COMBINATIONS[i % len(COMBINATIONS)] for i in range(count)]
+    names = [f"{first + i:04d}" for i in range(count)]
+    return pd.DataFrame(rows, index=names, columns=list(TASKS))
+
+
+def write_planted(folder: Path, train: int = 20, test: int = 5, size: int = 16) -> Path:
+    """A folder in MRNet's layout with planted exams of 3 to 6 slices."""
+    for split, labels in (("train", planted_labels(train)), ("test", planted_labels(test, train))):
+        exams.write_labels(folder, split, labels)
+        for exam, row in labels.iterrows():
+            rng = np.random.default_rng(int(exam))
+            volumes = {
+                plane: planted_volume(row, int(rng.integers(3, 7)), rng, size) for plane in PLANES
+            }
+            exams.write_exam(folder, split, exam, volumes)
+    return folder
+
+
+def write_planted_banks(folder: Path, source: Path, tune_fraction: float = 0.25) -> pd.DataFrame:
+    """Banks of all splits and planes of an exams folder; gives the inventory."""
+    inventory = exams.take_inventory(source, tune_fraction, seed=0, progress=False)
+    for split in SPLITS:
+        rows = inventory[inventory["split"] == split]
+        for plane in PLANES:
+            paths = [exams.volume_path(source, split, plane, exam) for exam in rows["exam"]]
+            banks.write_bank(folder, split, plane, rows, map(exams.read_volume, paths))
+    return inventory
+
+
+@pytest.fixture
+def exams_folder(tmp_path) -> Path:
+    """A fresh planted folder, for tests that damage it."""
+    return write_planted(tmp_path / "exams", train=5, test=5)
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory) -> dict[str, banks.ExamBank]:
+    """Sagittal banks of 30 training, 10 tuning and 10 test exams; not to be changed."""
+    folder = tmp_path_factory.mktemp("planted")
+    write_planted_banks(folder / "banks", write_planted(folder / "exams", 40, 10))
+    return {split: banks.ExamBank.open(folder / "banks", split, "sagittal") for split in SPLITS}
+
+
+def tiny_network(seed: int = 0, batch_norm: bool = False, dropout: float = 0.0) -> ExamNetwork:
+    """A network of one convolution that can see the planted squares."""
+    torch.manual_seed(seed)
+    norm = nn.BatchNorm2d(8) if batch_norm else nn.Identity()
+    layers = [GreyConv2d(3, 8, 5), norm, nn.ReLU(), nn.Dropout(dropout)]
+    backbone = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return ExamNetwork(backbone, mean=100, std=20)
+
+
+@contextlib.contextmanager
+def full_disk(free: int) -> Iterator[None]:
+    """No file can grow beyond `free` bytes, as on a full disk."""
+    if sys.platform == "win32":
+        pytest.skip("Windows cannot limit the size of files")
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def files_in(folder: Path) -> list[str]:
+    """All files below a folder, also hidden ones."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
