@@ -1,0 +1,178 @@
+"""Whole sets of exams on disk: DICOM studies or MRNet's layout; resumable, in parallel."""
+
+import dataclasses
+import json
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from mrnetlib.files import InputError, read_json, write_array, write_csv, write_json, write_text
+from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
+from mrnetlib.phantom.cohort import (
+    PhantomExam,
+    Protocol,
+    describe_exam,
+    draw_labels,
+    make_exam,
+)
+from mrnetlib.phantom.dicom_writer import write_study
+
+FORMATS = ("dicom", "mrnet")
+#: Raised whenever the same seed would no longer give the same exams.
+VERSION = 1
+#: Where studies are before they are complete; removed at the end.
+UNFINISHED = "unfinished"
+
+
+def to_uint8(volume: np.ndarray) -> np.ndarray:
+    """A series as distributed sets have it: 0..255, the brightest 0.1 % clipped."""
+    top = max(1.0, float(np.percentile(volume, 99.9)))
+    return np.clip(np.rint(volume * (255.0 / top)), 0, 255).astype(np.uint8)
+
+
+def _done(folder: Path, split: str, exam: str, format: str) -> bool:
+    """Whether the exam is complete: what is written last is there."""
+    if format == "dicom":
+        return (folder / "dicom" / exam).is_dir()
+    last = folder / "exams" / MRNET_FOLDERS[split] / PLANES[-1] / f"{exam}.npy"
+    return last.is_file()
+
+
+def _write_exam(folder: Path, made: PhantomExam, split: str, format: str, seed: int) -> None:
+    for plane in PLANES:
+        write_array(folder / "lesions" / plane / f"{made.exam}.npy", made.lesions[plane])
+    if format == "mrnet":
+        for plane in PLANES:
+            path = folder / "exams" / MRNET_FOLDERS[split] / plane / f"{made.exam}.npy"
+            write_array(path, to_uint8(made.volumes[plane]))
+        return
+    final = folder / "dicom" / made.exam
+    temporary = folder / UNFINISHED / f"{made.exam}-{os.getpid()}"
+    try:
+        write_study(made, temporary, seed)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary.rename(final)
+    except OSError as error:
+        raise InputError(
+            f"{final}: could not be written ({error.strerror or error}); nothing was left "
+            "half-written. Free some space or choose another folder, and run it again."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _job(folder, exam, split, labels, protocol, seed, format) -> str:
+    made = make_exam(exam, labels, protocol, seed)
+    _write_exam(folder, made, split, format, seed)
+    return exam
+
+
+def _claim(folder: Path, parameters: dict) -> None:
+    """Write phantom.json, or refuse a folder that holds other exams."""
+    path = folder / "phantom.json"
+    if path.exists():
+        found = read_json(path)
+        wanted = json.loads(json.dumps(parameters))
+        odd = [k for k in sorted(found.keys() | wanted.keys()) if found.get(k) != wanted.get(k)]
+        if odd:
+            raise InputError(
+                f"{path}: these exams were made with {odd[0]} {found.get(odd[0])}, now "
+                f"{wanted.get(odd[0])} is asked for. Choose another folder or delete this one."
+            )
+    else:
+        write_json(path, parameters)
+
+
+def _write_labels(folder: Path, table: pd.DataFrame, format: str) -> None:
+    if format == "dicom":
+        write_csv(folder / "dicom" / "labels.csv", table)
+        return
+    for split, name in MRNET_FOLDERS.items():
+        rows = table[table["split"] == split]
+        for task in TASKS:
+            lines = [f"{e},{v}\n" for e, v in zip(rows["exam"], rows[task], strict=True)]
+            write_text(folder / "exams" / f"{name}-{task}.csv", "".join(lines))
+
+
+def _write_findings(folder: Path, table: pd.DataFrame, protocol: Protocol, seed: int) -> None:
+    """What there is to be seen in each exam, in words: exam, side, findings."""
+    rows = []
+    for row in table.itertuples():
+        labels = {task: getattr(row, task) for task in TASKS}
+        side, lesions = describe_exam(row.exam, labels, protocol, seed)
+        rows.append((row.exam, side, "; ".join(map(str, lesions))))
+    findings = pd.DataFrame(rows, columns=["exam", "side", "findings"])
+    write_csv(folder / "lesions" / "findings.csv", findings)
+
+
+def write_exams(
+    folder: Path,
+    train: int,
+    test: int,
+    protocol: Protocol,
+    seed: int,
+    format: str = "dicom",
+    workers: int = 1,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Make a set of exams and write it; exams that are there already are kept.
+
+    Parameters
+    ----------
+    folder : the study's data folder. ``dicom/<exam>/<series>/IM####.dcm`` and
+        ``dicom/labels.csv``, or ``exams/train|valid/<plane>/<exam>.npy`` (uint8) with MRNet's
+        label files; for both ``lesions/<plane>/<exam>.npy`` (uint8 codes of `LESIONS`) and
+        ``lesions/findings.csv`` (exam, side, findings in words).
+    train, test : number of exams; 1130 and 120 give MRNet's counts.
+    format : "dicom" or "mrnet".
+    workers : processes. The bytes written do not depend on it.
+
+    Returns
+    -------
+    DataFrame as from `draw_labels`.
+
+    Raises
+    ------
+    InputError
+        When the folder holds exams made otherwise, or the disk is full.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format '{format}' is unknown; use one of {', '.join(FORMATS)}.")
+    folder = Path(folder)
+    table = draw_labels(train, test, seed)
+    parameters = {"version": VERSION, "train": train, "test": test, "seed": seed, "format": format}
+    _claim(folder, parameters | {"protocol": dataclasses.asdict(protocol)})
+    _write_labels(folder, table, format)
+    _write_findings(folder, table, protocol, seed)
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    jobs = [
+        (folder, row.exam, row.split, {t: getattr(row, t) for t in TASKS}, protocol, seed, format)
+        for row in table.itertuples()
+        if not _done(folder, row.split, row.exam, format)
+    ]
+    bar = tqdm(total=len(table), initial=len(table) - len(jobs), desc="exams", disable=not progress)
+    with bar:
+        for _ in _run(jobs, workers):
+            bar.update()
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    return table
+
+
+def _run(jobs, workers: int):
+    """Run the jobs here or in processes, yielding as they end; the first error ends them all."""
+    if workers <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield _job(*job)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        running = [pool.submit(_job, *job) for job in jobs]
+        try:
+            for future in as_completed(running):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

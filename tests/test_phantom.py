@@ -1,0 +1,283 @@
+"""The digital knee: sizes, planted lesions, labels, DICOM, and that a set can be trusted."""
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+
+from mrnetlib.files import InputError
+from mrnetlib.names import PLANES, TASKS
+from mrnetlib.phantom import (
+    LESIONS,
+    Protocol,
+    describe_exam,
+    draw_knee,
+    draw_labels,
+    make_exam,
+    measure,
+    paint_knee,
+    small_protocol,
+    write_exams,
+)
+from mrnetlib.phantom.scanner import Plan, project
+from mrnetlib.phantom.tissues import Scanner
+
+HEALTHY = {"abnormal": 0, "acl": 0, "meniscus": 0}
+TINY = small_protocol(32, slices=dict.fromkeys(PLANES, (6, 7, 9)))
+SCANNER = Scanner("Test 3T", 1.0, 0.0, 0.0, (1.0, 1.0, 1.0))
+
+#: An open segmentation of a 3D DESS knee: front-back, height, width in mm; volumes in ml.
+REAL_KNEE = {
+    "patella front-back": 21,
+    "patella height": 39,
+    "patella width": 42,
+    "distal femur front-back": 63,
+    "distal femur width": 76,
+    "tibial plateau front-back": 51,
+    "tibial plateau width": 71,
+    "medial meniscus front-back": 42,
+    "medial meniscus height": 10,
+    "medial meniscus width": 31,
+    "lateral meniscus front-back": 33,
+    "lateral meniscus height": 12,
+    "lateral meniscus width": 30,
+    "medial meniscus volume": 2.25,
+    "lateral meniscus volume": 2.25,
+    "femoral cartilage volume": 11.9,
+    "medial tibial cartilage volume": 1.9,
+    "lateral tibial cartilage volume": 1.9,
+    "patellar cartilage volume": 1.2,
+}
+
+
+def paint(seed, spacing=1.1, low=(-50, -66, -22), high=(50, 44, 66)):
+    rng = np.random.default_rng(seed)
+    knee = draw_knee(rng)
+    return knee, paint_knee(knee, low, high, spacing, SCANNER.signals(), rng)
+
+
+def test_sizes_are_those_of_a_real_knee():
+    sizes = pd.DataFrame([measure(*paint(seed)) for seed in range(6)])
+    ratio = (sizes.mean() / pd.Series(REAL_KNEE)).dropna()
+    assert len(ratio) == len(REAL_KNEE)
+    assert ratio.between(0.85, 1.15).all(), ratio.round(2).to_dict()
+
+
+def test_knees_vary_by_about_eight_percent():
+    knees = [draw_knee(np.random.default_rng(s)) for s in range(200)]
+    scales = np.array([knee.scale for knee in knees])
+    assert 0.05 < scales.std(0).mean() < 0.10
+    assert 70 < [knee.side for knee in knees].count("L") < 130
+
+
+def test_left_knee_is_the_mirror_of_the_right():
+    _, canvas = paint(3, spacing=2.0, low=(-60, -60, -40), high=(60.5, 60, 60))
+    centres = np.linspace(-45, 45, 32)
+    for plane in PLANES:
+        plan = Plan(plane, np.linspace(-30, 30, 7), centres, centres, 4.0, 90 / 31)
+        right, left = (project(canvas.signal[0], canvas.axes, plan, m) for m in (False, True))
+        flipped = right[::-1] if plane == "sagittal" else right[:, :, ::-1]
+        np.testing.assert_allclose(left, flipped, atol=1e-5)
+        assert np.abs(left - right).max() > 0.3
+
+
+def test_label_counts_are_those_of_mrnet():
+    table = draw_labels(1130, 120, seed=1)
+    train, test = (table[table["split"] == s] for s in ("train", "test"))
+    assert train[[*TASKS]].sum().tolist() == [913, 208, 397]
+    assert test[[*TASKS]].sum().tolist() == [95, 54, 52]
+    assert int((train["acl"] & train["meniscus"]).sum()) == 125
+    assert table["exam"].tolist() == [f"{i:04d}" for i in range(1250)]
+    assert test["exam"].iloc[0] == "1130"
+
+
+def test_small_label_counts_are_apportioned():
+    table = draw_labels(100, 40, seed=1)
+    train, test = (table[table["split"] == s] for s in ("train", "test"))
+    # 100 of MRNet's 217, 433, 272, 83 and 125 of 1,130: 19.20, 38.32, 24.07, 7.35 (the largest
+    # remainder) and 11.06
+    assert train[[*TASKS]].sum().tolist() == [81, 8 + 11, 24 + 11]
+    assert len(test) == 40
+    assert (table["abnormal"] >= table[["acl", "meniscus"]].max(axis=1)).all()
+    other = draw_labels(100, 40, seed=2)
+    assert (other[[*TASKS]].sum() == table[[*TASKS]].sum()).all()
+    assert not other.equals(table)
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    return {seed: make_exam("0007", HEALTHY, TINY, seed) for seed in range(2)}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("labels", "kinds"),
+    [
+        ({"abnormal": 1, "acl": 1, "meniscus": 0}, {"ACL tear"}),
+        ({"abnormal": 1, "acl": 0, "meniscus": 1}, {"meniscus tear"}),
+        ({"abnormal": 1, "acl": 0, "meniscus": 0}, set()),
+    ],
+)
+def test_lesions_are_where_the_masks_say(healthy, labels, kinds, seed):
+    sick, well = make_exam("0007", labels, TINY, seed), healthy[seed]
+    _, lesions = describe_exam("0007", labels, TINY, seed)
+    assert [str(lesion) for lesion in lesions] == sick.findings
+    assert kinds <= {lesion.kind for lesion in lesions}
+    codes = {LESIONS[lesion.kind] for lesion in lesions}
+    seen = set()
+    inside, outside = [], []
+    for plane in PLANES:
+        mask = sick.lesions[plane]
+        assert mask.shape == sick.volumes[plane].shape == well.volumes[plane].shape
+        seen |= set(np.unique(mask)) - {0}
+        change = np.abs(sick.volumes[plane].astype(float) - well.volumes[plane])
+        inside.append(change[mask > 0])
+        outside.append(change[mask == 0])
+    assert seen
+    assert seen <= codes
+    assert {LESIONS[kind] for kind in kinds} <= seen
+    assert np.concatenate(inside).mean() > 8 * np.concatenate(outside).mean()
+
+
+def test_healthy_exams_have_no_lesion(healthy):
+    for exam in healthy.values():
+        assert exam.findings == []
+        assert all(not mask.any() for mask in exam.lesions.values())
+
+
+def test_severity_makes_lesions_larger():
+    labels = {"abnormal": 1, "acl": 1, "meniscus": 1}
+    sizes = []
+    for severity in (0.3, 1.5):
+        protocol = small_protocol(32, slices=TINY.slices, severity=severity)
+        masks = make_exam("0001", labels, protocol, 4).lesions
+        sizes.append(sum(int((mask > 0).sum()) for mask in masks.values()))
+    assert sizes[1] > 1.3 * sizes[0]
+
+
+def test_slice_counts_are_those_of_mrnet():
+    from mrnetlib.phantom.cohort import draw_plans
+
+    rng = np.random.default_rng(0)
+    counts = pd.DataFrame(
+        [
+            {p: len(plan.slices) for p, plan in draw_plans(Protocol(), rng).items()}
+            for _ in range(400)
+        ]
+    )
+    assert (counts.min() >= [19, 17, 17]).all()
+    assert (counts.max() <= [61, 58, 51]).all()
+    assert (counts.median() - [35, 30, 30]).abs().max() <= 1
+
+
+def files_of(folder):
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantom")
+    table = write_exams(folder, 3, 1, TINY, seed=5, progress=False)
+    return folder, table
+
+
+def test_workers_and_resuming_give_the_same_bytes(studies, tmp_path):
+    first = files_of(studies[0])
+    write_exams(tmp_path, 3, 1, TINY, seed=5, workers=2, progress=False)
+    assert files_of(tmp_path) == first
+    kept = tmp_path / "dicom" / "0000"
+    lost = tmp_path / "dicom" / "0002"
+    before = {p: p.stat().st_mtime_ns for p in kept.rglob("*.dcm")}
+    for path in lost.rglob("*.dcm"):
+        path.unlink()
+    for path in sorted(lost.rglob("*"), reverse=True):
+        path.rmdir()
+    lost.rmdir()
+    write_exams(tmp_path, 3, 1, TINY, seed=5, progress=False)
+    assert files_of(tmp_path) == first
+    assert before == {p: p.stat().st_mtime_ns for p in kept.rglob("*.dcm")}
+
+
+def test_a_folder_with_other_exams_is_refused(studies):
+    with pytest.raises(InputError, match=r"phantom\.json.*seed 5.*6"):
+        write_exams(studies[0], 3, 1, TINY, seed=6, progress=False)
+    with pytest.raises(InputError, match="protocol"):
+        write_exams(studies[0], 3, 1, small_protocol(32), seed=5, progress=False)
+
+
+def test_bad_settings_are_refused(tmp_path):
+    with pytest.raises(InputError, match="severity"):
+        Protocol(severity=0)
+    with pytest.raises(InputError, match="axial"):
+        Protocol(slices={"axial": (1, 2, 3)})
+    with pytest.raises(InputError, match="nifti"):
+        write_exams(tmp_path, 1, 1, TINY, 1, format="nifti")
+
+
+def test_dicom_is_valid_and_consistent(studies):
+    folder, table = studies
+    labels = pd.read_csv(folder / "dicom" / "labels.csv", dtype={"exam": str})
+    assert labels.equals(table.astype(labels.dtypes))
+    instances = []
+    for row in table.itertuples():
+        made = make_exam(row.exam, {t: getattr(row, t) for t in TASKS}, TINY, 5)
+        series = sorted((folder / "dicom" / row.exam).iterdir())
+        studies_seen, frames, series_seen = set(), set(), set()
+        for part, plane in zip(series, PLANES, strict=True):
+            images = [pydicom.dcmread(p) for p in sorted(part.iterdir())]
+            axis = {"sagittal": 0, "coronal": 1, "axial": 2}[plane]
+            images.sort(key=lambda d, axis=axis: d.ImagePositionPatient[axis])
+            check_series(images, made.geometry[plane])
+            volume = np.stack([d.pixel_array for d in images])
+            np.testing.assert_array_equal(volume, made.volumes[plane])
+            mask = np.load(folder / "lesions" / plane / f"{row.exam}.npy", allow_pickle=False)
+            np.testing.assert_array_equal(mask, made.lesions[plane])
+            assert mask.dtype == np.uint8
+            instances += [d.SOPInstanceUID for d in images]
+            studies_seen |= {d.StudyInstanceUID for d in images}
+            frames |= {d.FrameOfReferenceUID for d in images}
+            series_seen |= {d.SeriesInstanceUID for d in images}
+        assert len(studies_seen) == len(frames) == 1
+        assert len(series_seen) == 3
+    assert len(set(instances)) == len(instances)
+
+
+def check_series(images, geometry):
+    """One series: tags, and geometry that follows from them."""
+    first = images[0]
+    assert first.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+    assert first.SOPClassUID == pydicom.uid.MRImageStorage
+    assert (first.BodyPartExamined, first.Modality) == ("KNEE", "MR")
+    assert first.Laterality in "LR"
+    assert "ynthetic" in first.ImageComments
+    assert (first.BitsAllocated, first.PixelRepresentation) == (16, 0)
+    assert sorted(d.InstanceNumber for d in images) == list(range(1, len(images) + 1))
+    for d in images:
+        for element in (d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID):
+            assert element.is_valid
+        assert d.file_meta.MediaStorageSOPInstanceUID == d.SOPInstanceUID
+    row, column = np.array(first.ImageOrientationPatient, dtype=float).reshape(2, 3)
+    np.testing.assert_allclose([row @ row, column @ column, row @ column], [1, 1, 0], atol=1e-5)
+    positions = np.array([d.ImagePositionPatient for d in images], dtype=float)
+    steps = np.diff(positions, axis=0)
+    normal = np.cross(row, column)
+    np.testing.assert_allclose(np.abs(steps @ normal), float(first.SpacingBetweenSlices), atol=1e-4)
+    np.testing.assert_allclose(steps, steps[:1].repeat(len(steps), 0), atol=1e-4)
+    np.testing.assert_allclose(np.cross(steps[0], normal), 0, atol=1e-4)
+    np.testing.assert_allclose(positions, geometry.positions, atol=1e-5)
+    assert float(first.SliceThickness) <= float(first.SpacingBetweenSlices)
+
+
+def test_mrnet_layout(tmp_path):
+    table = write_exams(tmp_path, 2, 1, TINY, seed=9, format="mrnet", progress=False)
+    for row in table.itertuples():
+        split = "train" if row.split == "train" else "valid"
+        for plane in PLANES:
+            path = tmp_path / "exams" / split / plane / f"{row.exam}.npy"
+            volume = np.load(path, allow_pickle=False)
+            assert volume.dtype == np.uint8
+            assert volume.shape[1:] == (32, 32)
+            assert volume.max() == 255
+    lines = (tmp_path / "exams" / "train-acl.csv").read_text().split()
+    assert lines == [f"{r.exam},{r.acl}" for r in table.itertuples() if r.split == "train"]
