@@ -1,0 +1,138 @@
+"""Planes from orientations, standard display, and square slices.
+
+Coordinates are DICOM's (LPS): x grows to the patient's left, y to the back, z to the head.
+"""
+
+import numpy as np
+
+from mrnetlib.files import InputError
+
+#: An oblique stack belongs to a plane while its normal is within this many degrees of the plane's
+#: axis. At 45 degrees it would belong to two.
+MAX_OBLIQUE = 40.0
+
+#: A plane's axis, and which way columns run to the right and rows downwards on a light box.
+_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+_RIGHTWARDS = {"sagittal": (0, 1, 0), "coronal": (1, 0, 0), "axial": (1, 0, 0)}
+_DOWNWARDS = {"sagittal": (0, 0, -1), "coronal": (0, 0, -1), "axial": (0, 1, 0)}
+
+#: Pixels whose sides differ by less than this share are square.
+SQUARE = 1e-3
+
+#: Pixels longer than wide by more than this factor are damage.
+MAX_ASPECT = 10.0
+
+
+def frame_of(orientation: tuple[float, ...]) -> np.ndarray | None:
+    """Unit vectors (3, 3) along the columns' index, the rows' index and the slice normal.
+
+    `orientation` is ImageOrientationPatient, six direction cosines. None where they are no two
+    perpendicular unit vectors, within a hundredth.
+    """
+    if len(orientation) != 6:
+        return None
+    across, down = np.reshape(orientation, (2, 3))
+    lengths = np.linalg.norm([across, down], axis=1)
+    if (abs(lengths - 1) > 0.01).any() or abs(across @ down) > 0.01:
+        return None
+    across = across / lengths[0]
+    down = down - (down @ across) * across
+    down = down / np.linalg.norm(down)
+    return np.array([across, down, np.cross(across, down)])
+
+
+def plane_of(frame: np.ndarray) -> tuple[str, float]:
+    """The plane whose axis is nearest to the normal, and the angle to it in degrees."""
+    normal = np.abs(frame[2])
+    plane = max(_AXES, key=lambda name: normal[_AXES[name]])
+    return plane, float(np.degrees(np.arccos(min(1.0, normal[_AXES[plane]]))))
+
+
+def upward_normal(frame: np.ndarray, plane: str) -> np.ndarray:
+    """The normal pointing the way slices are counted: to the left, to the back, to the head."""
+    return frame[2] * (1.0 if frame[2][_AXES[plane]] > 0 else -1.0)
+
+
+def display_turn(frame: np.ndarray, plane: str) -> tuple[bool, bool, bool]:
+    """What brings stored slices to standard display: swap axes, then flip rows, flip columns.
+
+    Standard are sagittal slices with the front at the left, coronal and axial ones with the
+    patient's right at the left; the head, in axial slices the front, is on top. Slices are never
+    mirrored to make a left knee look like a right one.
+    """
+    right, below = np.array(_RIGHTWARDS[plane]), np.array(_DOWNWARDS[plane])
+    swap = bool(abs(frame[0] @ right) < abs(frame[1] @ right))
+    across, down = (frame[1], frame[0]) if swap else (frame[0], frame[1])
+    return swap, bool(down @ below < 0), bool(across @ right < 0)
+
+
+def turned(pixels: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
+    """Slices (S, H, W) after `display_turn`; a view where nothing is to be done."""
+    swap, rows, columns = turn
+    if swap:
+        pixels = pixels.transpose(0, 2, 1)  # (S, H, W) -> (S, W, H)
+    return pixels[:, :: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def _weights(length: int, step: float, size: int, pixel: float) -> tuple[np.ndarray, np.ndarray]:
+    """Triangle filter from `length` samples, `step` mm apart, to `size`, `pixel` mm apart.
+
+    Returns weights (size, length) that add up to 1 in each row, and which of the `size` samples
+    lie on the image; both grids share their centre.
+    """
+    centres = ((np.arange(size) + 0.5 - size / 2) * pixel + length * step / 2) / step - 0.5
+    reach = max(1.0, pixel / step)
+    distance = np.abs(centres[:, None] - np.arange(length)) / reach
+    weights = np.maximum(1 - distance, 0)
+    weights[weights < 1e-9] = 0
+    inside = (centres > -0.5 - 1e-9) & (centres < length - 0.5 + 1e-9)
+    weights[~inside] = 0
+    totals = weights.sum(axis=1, keepdims=True)
+    return (weights / np.where(totals > 0, totals, 1)).astype(np.float32), inside
+
+
+def to_square_pixels(
+    pixels: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0), size: int = 256
+) -> np.ndarray:
+    """Bring slices to `size` x `size` with square pixels.
+
+    The longer side of the field of view fills the output; the shorter is centred and padded with
+    the volume's lowest value, which in MR is air. Shrinking averages over what a new pixel covers
+    (triangle filter), so nothing aliases.
+
+    Parameters
+    ----------
+    pixels : (S, H, W), any real or integer type.
+    spacing : mm between rows and between columns; NaN is read as square.
+
+    Returns
+    -------
+    (S, size, size) of the same dtype; the very array where it has that form already.
+    """
+    rows, columns = spacing
+    if not (np.isfinite(rows) and np.isfinite(columns) and rows > 0 and columns > 0):
+        rows = columns = 1.0
+    if not 1 / MAX_ASPECT <= rows / columns <= MAX_ASPECT:
+        raise InputError(
+            f"pixels of {rows:g} x {columns:g} mm; expected sides that differ by less than a "
+            f"factor of {MAX_ASPECT:g}. Check PixelSpacing."
+        )
+    height, width = pixels.shape[1:]
+    if abs(rows / columns - 1) < SQUARE:
+        rows = columns
+    if height == width == size and rows == columns:
+        return pixels
+    pixel = max(height * rows, width * columns) / size
+    down, on_rows = _weights(height, rows, size, pixel)
+    across, on_columns = _weights(width, columns, size, pixel)
+    outside = ~(on_rows[:, None] & on_columns)
+    lowest, highest = pixels.min(), pixels.max()
+    squared = np.empty((len(pixels), size, size), pixels.dtype)
+    for stored, into in zip(pixels, squared, strict=True):
+        resampled = down @ stored.astype(np.float32) @ across.T  # (h, H)(H, W)(W, w) -> (h, w)
+        if pixels.dtype.kind in "ui":
+            resampled = np.rint(resampled)
+        np.clip(resampled, lowest, highest, out=resampled)
+        resampled[outside] = lowest
+        into[:] = resampled
+    return squared

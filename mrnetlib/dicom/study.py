@@ -1,0 +1,236 @@
+"""One study: its series examined, one volume per plane read, a report of everything found."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mrnetlib.dicom import headers, pixels
+from mrnetlib.dicom.choose import Preference, choose, describe, parse
+from mrnetlib.dicom.geometry import display_turn, turned
+from mrnetlib.dicom.headers import Image
+from mrnetlib.dicom.ordering import order
+from mrnetlib.dicom.quiet import quiet
+from mrnetlib.dicom.refusals import Refused
+from mrnetlib.dicom.scan import study_uid
+from mrnetlib.dicom.sources import File, UnreadableError, find
+from mrnetlib.dicom.stacks import Stack, split
+from mrnetlib.dicom.volume import Volume
+from mrnetlib.files import InputError
+from mrnetlib.names import PLANES
+
+#: Series of one exam whose centres are farther apart than this, in mm, show two knees.
+SAME_KNEE = 110.0
+
+#: Columns of ``dicom_report.csv``.
+REPORT_COLUMNS = (
+    *("exam", "series", "part", "plane", "decision", "reason", "images", "rows", "columns"),
+    *("slice_mm", "row_mm", "column_mm", "degrees_oblique", "echo_ms", "repetition_ms"),
+)
+
+
+@dataclass
+class Study:
+    """What examining a study gave.
+
+    ``volumes`` per plane; ``rows`` of the report, one per stack; ``faults``, sentences about
+    planes that should have become a volume and did not.
+    """
+
+    volumes: dict[str, Volume] = field(default_factory=dict)
+    rows: list[dict[str, object]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def read_images(files: list[File]) -> tuple[list[Image], list[str]]:
+    """Headers of all images, and why the files that look like DICOM could not be read."""
+    images, unreadable = [], []
+    for file in files:
+        try:
+            images += headers.read(file)
+        except UnreadableError as error:
+            if file.means_dicom():
+                unreadable.append(str(error))
+    return images, unreadable
+
+
+def _row(stack: Stack, decision: str, reason: str) -> dict[str, object]:
+    """A line of the report: numbers and our own words only."""
+    image = stack.images[0]
+    spacing = image.spacing or (None, None)
+    return {
+        "series": stack.number,
+        "part": stack.part,
+        "plane": stack.plane,
+        "decision": decision,
+        "reason": reason,
+        "images": len(stack.images),
+        "rows": image.header.rows,
+        "columns": image.header.columns,
+        "slice_mm": None if np.isnan(stack.distance) else round(stack.distance, 3),
+        "row_mm": spacing[0],
+        "column_mm": spacing[1],
+        "degrees_oblique": None if np.isnan(stack.angle) else round(stack.angle, 1),
+        "echo_ms": image.echo_time,
+        "repetition_ms": image.repetition_time,
+    }
+
+
+def _read_volume(stack: Stack, reason: str) -> Volume:
+    header, spacing = stack.images[0].header, stack.images[0].spacing or (float("nan"),) * 2
+    if len(stack.images) * header.rows * header.columns > pixels.MAX_VOXELS:
+        raise Refused("more voxels than an MR series has; the file is damaged")
+    try:
+        values = pixels.rescaled(pixels.read(stack.images), stack.images)
+    except UnreadableError as error:
+        raise Refused(f"{error}; fetch the series again") from None
+    turn = display_turn(stack.frame, stack.plane)
+    if turn[0]:
+        spacing = spacing[::-1]
+    return Volume(
+        turned(values, turn),
+        (stack.distance, *spacing),
+        stack.plane,
+        describe(stack),
+        reason,
+        tuple(after for after, _ in stack.gaps),
+    )
+
+
+def _taken(stack: Stack, reason: str) -> str:
+    """The reason for the report, with all that was done to the stack on the way."""
+    notes = [f"{describe(stack)}; {reason}"]
+    if stack.gaps:
+        where = ", ".join(f"after slice {after} ({width:.1f} mm)" for after, width in stack.gaps)
+        notes.append(f"slices are missing {where}, as --allow-gaps permits")
+    if len(stack.images) == 1:
+        notes.append("it has a single slice")
+    if stack.images[0].header.lossy:
+        notes.append("its pixels were once compressed with loss")
+    if not stack.images[0].spacing:
+        notes.append("it has no pixel spacing; pixels are taken as square")
+    if any(display_turn(stack.frame, stack.plane)):
+        notes.append("its slices were turned to standard display")
+    return "; ".join(notes)
+
+
+def _try_plane(
+    stacks: list[Stack], preferences: list[Preference], allow_gaps: bool, study: Study
+) -> list[Stack]:
+    """Take the best stack of one plane that can be read; say of the others why they were not.
+
+    Returns the one taken, or none.
+    """
+    usable = []
+    for stack in stacks:
+        try:
+            order(stack, allow_gaps)
+            usable.append(stack)
+        except Refused as refusal:
+            stack.refused = refusal
+    while usable:
+        best, reason = choose(usable, preferences)
+        usable.remove(best)
+        try:
+            study.volumes[best.plane] = _read_volume(best, reason)
+        except Refused as refusal:
+            best.refused = refusal
+            continue
+        faulty = sum(bool(stack.refused and stack.refused.fault) for stack in stacks)
+        note = (
+            f"; {faulty} other {best.plane} series had a fault and were refused" if faulty else ""
+        )
+        study.rows.append(_row(best, "taken", _taken(best, reason) + note))
+        other = f"usable; {describe(best)} was taken instead, {reason}"
+        study.rows += [_row(stack, "left", other) for stack in usable]
+        return [best]
+    return []
+
+
+def _check_one_knee(taken: list[Stack], study: Study) -> None:
+    """Refuse an exam whose planes lie too far apart to show the same knee."""
+    across = [float(stack.centre[0]) for stack in taken]
+    if len(taken) < 2 or max(across) - min(across) <= SAME_KNEE:
+        return
+    reason = (
+        f"the planes' series lie {max(across) - min(across):.0f} mm apart, so they show two knees; "
+        "give each knee's series as a study of its own, or name them with --prefer"
+    )
+    study.volumes.clear()
+    study.faults.append(reason)
+    for row in study.rows:
+        if row["decision"] == "taken":
+            row.update(decision="refused", reason=reason)
+
+
+@quiet()
+def examine(
+    files: list[File],
+    preferences: list[Preference] | None = None,
+    allow_gaps: bool = False,
+) -> Study:
+    """Examine the files of one study; nothing about them raises, all of it is reported."""
+    images, unreadable = read_images(files)
+    study = Study()
+    stacks = split(images)
+    taken = []
+    for plane in PLANES:
+        candidates = [stack for stack in stacks if stack.plane == plane and not stack.refused]
+        taken += _try_plane(candidates, preferences or [], allow_gaps, study)
+    _check_one_knee(taken, study)
+    refused = [stack for stack in stacks if stack.refused is not None]
+    for stack in refused:
+        study.rows.append(_row(stack, "refused", stack.refused.reason))
+    study.rows.sort(key=lambda row: (row["series"], len(str(row["part"])), str(row["part"])))
+    missing = [plane for plane in PLANES if plane not in study.volumes]
+    used = {stack.number for stack in taken}
+    for stack in refused:
+        # A damaged image may have been a slice of the very stack that was taken.
+        doubtful = not stack.plane and (missing or stack.number in used)
+        if stack.refused.fault and (stack.plane in missing or doubtful):
+            name = f"{stack.plane} series" if stack.plane else "series"
+            study.faults.append(f"{name} {stack.number}: {stack.refused.reason}")
+    for reason in sorted(set(unreadable)):
+        count = unreadable.count(reason)
+        said = f"{count} {'file' if count == 1 else 'files'} could not be read: {reason}"
+        study.faults.append(said)
+        study.rows.append({"decision": "refused", "reason": said, "images": count})
+    return study
+
+
+def read_study(
+    folder: Path, prefer: str | list[str] | None = None, allow_gaps: bool = False
+) -> dict[str, Volume]:
+    """Read one study.
+
+    Parameters
+    ----------
+    folder : a folder (with all below it), a zip, a DICOMDIR or a single file.
+    prefer : which series to take where several would do, as ``"sagittal=T2"``; see `choose.parse`.
+    allow_gaps : take stacks with missing slices.
+
+    Returns
+    -------
+    dict
+        A `Volume` for every plane found, in the order axial, coronal, sagittal.
+
+    Raises
+    ------
+    InputError
+        Where there is no volume, a plane's series is faulty, or there is more than one study.
+    """
+    files = list(find(folder))
+    uids = {uid for uid in map(study_uid, files) if uid}
+    if len(uids) > 1:
+        raise InputError(
+            f"{folder}: holds {len(uids)} studies, expected one. Give the folder of one study, or "
+            "turn all of them into exams with 'python -m mrnetlib preprocess'."
+        )
+    study = examine(files, parse(prefer), allow_gaps)
+    if study.faults:
+        raise InputError(f"{folder}: {'. '.join(study.faults)}.")
+    if not study.volumes:
+        reasons = sorted({str(row["reason"]) for row in study.rows})
+        said = "; ".join(reasons) if reasons else "no DICOM images were found"
+        raise InputError(f"{folder}: no usable series: {said}.")
+    return study.volumes
