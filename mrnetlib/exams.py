@@ -136,12 +136,16 @@ def problems(folder: Path, progress: bool = False) -> Iterator[str]:
     if not folder.is_dir():
         yield f"{folder}: no such folder. Give the folder that holds 'train' and 'valid'."
         return
+    seen: set[str] = set()
     for split in MRNET_FOLDERS:
         try:
             labels = read_labels(folder, split)
         except InputError as error:
             yield str(error)
             continue
+        for exam in sorted(seen & set(labels.index)):
+            yield f"{folder}: exam {exam} is a training and a test exam. Number one of them anew."
+        seen |= set(labels.index)
         for plane in PLANES:
             folder_of_plane = volume_path(folder, split, plane, "x").parent
             if not folder_of_plane.is_dir():

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from torch import nn
 
 from mrnetlib import banks, exams
@@ -109,3 +111,13 @@ def full_disk(free: int) -> Iterator[None]:
 def files_in(folder: Path) -> list[str]:
     """All files below a folder, also hidden ones."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def write_notebook(root, name, *cells, parameters="study = 'phantom'\nseed = 0"):
+    """A notebook with a cell of parameters."""
+    first = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    content = new_notebook(cells=[new_markdown_cell("# Toy"), first, *map(new_code_cell, cells)])
+    content.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    content.metadata["language_info"] = {"name": "python"}
+    (root / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(content, root / "notebooks" / f"{name}.ipynb")

@@ -94,6 +94,15 @@ def test_an_exam_without_label_is_named(exams_folder):
     assert "0099.npy: an exam without a label" in only_problem(exams_folder)
 
 
+def test_an_exam_may_not_be_in_both_splits(exams_folder):
+    labels = exams.read_labels(exams_folder, "test").rename({"0005": "0002"})
+    exams.write_labels(exams_folder, "test", labels)
+    for plane in PLANES:
+        folder = exams_folder / "valid" / plane
+        (folder / "0005.npy").rename(folder / "0002.npy")
+    assert "exam 0002 is a training and a test exam" in only_problem(exams_folder)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     assert "nowhere: no such folder" in only_problem(tmp_path / "nowhere")
 

@@ -1,0 +1,268 @@
+"""Fine-tune one network per plane and task: a visible training loop in plain PyTorch.
+
+`fit` is the loop of the study. Each step takes one or several exams, augments them on the device,
+and updates all parameters with Adam; the training stops when the tuning exams no longer gain.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from mrnetlib import augment
+from mrnetlib.augment import Augmentation
+from mrnetlib.banks import ExamBank
+from mrnetlib.checkpoints import TrainingState, fingerprint
+from mrnetlib.evaluate import auc
+from mrnetlib.files import InputError
+from mrnetlib.networks import ExamNetwork
+
+#: Inverse strength of the probe's L2 penalty: exams are few and features many.
+PROBE_C = 0.003
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a network is trained; the defaults are the paper's.
+
+    Attributes
+    ----------
+    epochs : most passes over the training exams.
+    patience : epochs without a lower loss on the tuning exams after which training stops.
+    learning_rate, weight_decay : of ``torch.optim.Adam`` (the decay is an L2 penalty).
+    batch_exams : exams in a step. With batch norm another number is another model.
+    augmentation : flip, rotation and shift of a training exam.
+    precision : ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the processor or GPU has it.
+    seed : of the order of exams, the augmentation and dropout.
+    """
+
+    epochs: int = 50
+    patience: int = 10
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.1
+    batch_exams: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    precision: str = "fp32"
+    seed: int = 0
+
+
+def seed_of(*parts: object) -> int:
+    """A seed of 63 bits from names and numbers, the same on every machine and run."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` takes a CUDA GPU where there is one; otherwise the device of that name."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device '{name}': not to be had here ({error}). Use auto or cpu."
+        ) from None
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 itself rather than by emulation."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def autocast(precision: str, device: torch.device):
+    """The context in which forward passes run: bf16 autocast, or nothing for fp32."""
+    if precision not in ("fp32", "bf16", "auto"):
+        raise InputError(f"precision '{precision}': expected fp32, bf16 or auto.")
+    if precision == "bf16" or (precision == "auto" and has_bf16(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def class_weights(labels: np.ndarray) -> tuple[float, float]:
+    """Weights of a negative and a positive exam in the loss: the share of the other class.
+
+    After Bien et al. 2018, so that both classes weigh the same in total.
+    """
+    positive = float(np.mean(labels))
+    if positive in (0.0, 1.0):
+        raise InputError(
+            f"all {len(labels)} exams have the label {int(positive)}; a network needs both "
+            "classes. Use more exams."
+        )
+    return positive, 1 - positive
+
+
+def loss_of(logits: Tensor, labels: Tensor, weights: tuple[float, float]) -> Tensor:
+    """Weighted binary cross-entropy, mean over the E exams of a step; logits and labels (E,)."""
+    weight = torch.where(labels > 0, weights[1], weights[0])
+    return functional.binary_cross_entropy_with_logits(logits.float(), labels, weight)
+
+
+def predict(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
+    """The network's probability for every exam of a bank, (E,) float64 in 0..1."""
+    device = network.mean.device
+    network.eval()
+    logits = []
+    with torch.inference_mode(), autocast(precision, device):
+        for index in range(len(bank)):
+            slices = bank.exam(index).to(device).unsqueeze(1)  # (s, H, W) -> (s, 1, H, W)
+            logits.append(network(slices, [len(slices)]))
+    return torch.cat(logits).double().sigmoid().cpu().numpy()
+
+
+def predict_all(
+    network: ExamNetwork, banks: dict[str, ExamBank], task: str, precision: str = "fp32"
+) -> pd.DataFrame:
+    """Predictions for the exams of several splits.
+
+    Returns
+    -------
+    DataFrame with columns exam, split, label (0 or 1), probability (0..1), as written to
+    ``predictions/<architecture>_<plane>_<task>.csv``.
+    """
+    tables = [
+        pd.DataFrame(
+            {
+                "exam": bank.exams,
+                "split": split,
+                "label": bank.labels[task].to_numpy(),
+                "probability": predict(network, bank, precision),
+            }
+        )
+        for split, bank in banks.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def exam_features(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
+    """The pooled features of every exam of a bank, (E, F) float64."""
+    device = network.mean.device
+    network.eval()
+    features = []
+    with torch.inference_mode(), autocast(precision, device):
+        for index in range(len(bank)):
+            slices = bank.exam(index).to(device).unsqueeze(1)  # (s, H, W) -> (s, 1, H, W)
+            features.append(network.features(slices).float().amax(0))  # (s, F) -> (F,)
+    return torch.stack(features).double().cpu().numpy()
+
+
+def probe_head(network: ExamNetwork, features: np.ndarray, labels: np.ndarray) -> None:
+    """Start the head from a linear probe, in place: a logistic regression on the features.
+
+    A random head has to learn before it can teach the backbone anything, and pooled features,
+    whose spread over the exams is a fraction of their mean, make that slow. Starting from the
+    probe spares those epochs (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features").
+
+    Parameters
+    ----------
+    features : (E, F) of the training exams, from `exam_features`.
+    labels : (E,) of 0 and 1.
+    """
+    mean, std = features.mean(0), features.std(0)
+    std = np.where(std > 1e-6 * (1 + np.abs(mean)), std, np.inf)  # a dead feature gets no weight
+    probe = LogisticRegression(C=PROBE_C, class_weight="balanced", max_iter=1000)
+    probe.fit((features - mean) / std, labels)
+    weight = probe.coef_[0] / std  # (F,), for the features as they come
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(weight).unsqueeze(0))
+        network.head.bias.fill_(float(probe.intercept_[0] - weight @ mean))
+
+
+def train_epoch(
+    network: ExamNetwork,
+    optimizer: torch.optim.Optimizer,
+    bank: ExamBank,
+    task: str,
+    settings: Settings,
+    epoch: int,
+    step_done: Callable[[], object] = lambda: None,
+) -> float:
+    """One pass over the training exams in a new order; returns the mean loss of its steps.
+
+    The random numbers of an epoch depend on the seed and the epoch alone, so a training that
+    was interrupted goes on exactly as it would have.
+    """
+    device = network.mean.device
+    weights = class_weights(bank.labels[task])
+    generator = torch.Generator().manual_seed(seed_of("epoch", settings.seed, epoch))
+    torch.manual_seed(seed_of("dropout", settings.seed, epoch))
+    network.train()
+    losses = []
+    for exams in torch.randperm(len(bank), generator=generator).split(settings.batch_exams):
+        batch = bank.batch(exams, task)
+        drawn = augment.draw(len(exams), settings.augmentation, generator)
+        slices = augment.apply(batch.slices.to(device), batch.lengths, drawn)
+        with autocast(settings.precision, device):
+            logits = network(slices, batch.lengths)
+        loss = loss_of(logits, batch.labels.to(device), weights)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+        step_done()
+    return torch.stack(losses).mean().item()
+
+
+def fit(
+    network: ExamNetwork,
+    train: ExamBank,
+    tune: ExamBank,
+    task: str,
+    settings: Settings,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Fine-tune all parameters of `network` in place; it ends with its best epoch's weights.
+
+    Parameters
+    ----------
+    network : on the device it is to be trained on.
+    train, tune : banks of one plane; `tune` only stops the training and picks the epoch.
+    checkpoint : file that keeps the state after each epoch and the weights at the end; where it
+        holds this very training (settings, exams and starting weights), training goes on from it.
+
+    Returns
+    -------
+    DataFrame with a row per epoch: epoch (from 1), train_loss, tune_loss, tune_auc, seconds, best
+    (1 in the row whose weights were kept).
+    """
+    optimizer = torch.optim.Adam(
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    identity = {"task": task, "settings": asdict(settings), "train": train.sha256}
+    identity |= {"tune": tune.sha256, "start": fingerprint(network)}
+    state = TrainingState(network, optimizer, settings.patience, identity, checkpoint)
+    labels = torch.tensor(tune.labels[task].to_numpy(), dtype=torch.float64)
+    weights = class_weights(train.labels[task])
+    bar = tqdm(total=settings.epochs, initial=len(state.rows), desc=task, disable=not progress)
+    while not state.finished(settings.epochs):
+        start = perf_counter()
+        epoch = len(state.rows) + 1
+        train_loss = train_epoch(network, optimizer, train, task, settings, epoch)
+        probability = predict(network, tune, settings.precision)
+        logits = torch.logit(torch.from_numpy(probability), eps=1e-12)
+        tune_loss = loss_of(logits, labels.float(), weights).item()
+        diverged = not np.isfinite(probability).all()  # which `state.add` refuses below
+        tune_auc = float("nan") if diverged else auc(labels.numpy().astype(int), probability)
+        row = {"epoch": epoch, "train_loss": train_loss, "tune_loss": tune_loss}
+        state.add(row | {"tune_auc": tune_auc, "seconds": perf_counter() - start})
+        bar.set_postfix(loss=f"{train_loss:.3f}", tune=f"{tune_loss:.3f}", auc=f"{tune_auc:.2f}")
+        bar.update()
+    bar.close()
+    return state.finish()
