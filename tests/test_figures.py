@@ -1,0 +1,240 @@
+"""Figures: what they show is what they were given, and drawing leaves no state behind."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from mrnetlib import figures
+from mrnetlib.figures.exams import choose_slices
+from mrnetlib.figures.style import PLANE_COLOURS, StudyFigure
+from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
+
+CAPTION = "study tiny: made-up numbers"
+
+
+@pytest.fixture
+def volume():
+    return np.random.default_rng(0).integers(0, 256, (20, 32, 32)).astype(np.uint8)
+
+
+@pytest.fixture
+def fused():
+    """Multi-view predictions in which every exam is right but the first positive one."""
+    label = np.array([0, 0, 0, 1, 1])
+    rows = {"exam": list("abcde"), "split": "test", "label": label}
+    tables = [
+        pd.DataFrame(
+            rows | {"architecture": a, "task": t, "probability": [0.1, 0.2, 0.3, 0.4, 0.9]}
+        )
+        for a in ARCHITECTURES
+        for t in TASKS
+    ]
+    return pd.concat([*tables, tables[0].assign(split="train", probability=0.0)])
+
+
+@pytest.fixture
+def predictions(fused):
+    return pd.concat([fused.assign(plane=plane, probability=0.5) for plane in PLANES])
+
+
+@pytest.fixture
+def history():
+    epochs = {"epoch": [1, 2, 3], "train_loss": [0.6, 0.4, 0.2], "tune_loss": [0.6, 0.3, 0.5]}
+    epochs |= {"tune_auc": [0.5, 0.9, 0.8], "seconds": 1.0, "best": [0, 1, 0]}
+    return pd.concat(
+        [pd.DataFrame(epochs).assign(plane=plane, task=task) for plane in PLANES for task in TASKS]
+    )
+
+
+def texts(figure):
+    """Everything written into a figure."""
+    found = figure.findobj(matplotlib.text.Text)
+    return [text.get_text() for text in found if text.get_text()]
+
+
+def panels(figure):
+    return [axes for axes in figure.axes if axes.axison]
+
+
+def test_choose_slices_shows_the_largest_lesion():
+    lesion = np.zeros((40, 8, 8), np.uint8)
+    lesion[17, 2:4, 2:4] = 1
+    lesion[18, 2:5, 2:5] = 2
+    chosen = choose_slices(40, lesion, 6)
+    assert 18 in chosen and len(chosen) == 6 and (np.diff(chosen) > 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 8, 9, 61])
+def test_choose_slices_stays_inside(count):
+    chosen = choose_slices(count, None, 6)
+    assert len(chosen) == min(count, 6) and chosen.min() >= 0 and chosen.max() < count
+
+
+def test_mosaic_shows_slices_and_outlines_lesions(volume):
+    lesion = np.zeros(volume.shape, np.uint8)
+    lesion[9, 10:20, 10:20] = 3
+    figure = figures.mosaic(volume, lesion, lesion_names={3: "ACL tear"}, slices=6, caption=CAPTION)
+    shown = [axes.images[0].get_array() for axes in panels(figure)]
+    numbers = [int(axes.texts[0].get_text()) for axes in panels(figure)]
+    for number, picture in zip(numbers, shown, strict=True):
+        assert np.array_equal(picture, volume[number])
+    outlined = [
+        number for number, axes in zip(numbers, panels(figure), strict=True) if axes.collections
+    ]
+    assert outlined == [9]
+    assert "ACL tear" in texts(figure) and CAPTION in texts(figure)
+
+
+def test_exam_has_a_row_per_plane_of_any_depth(volume):
+    volumes = {"axial": volume, "coronal": volume[:3], "sagittal": volume.astype(np.uint16) * 9}
+    figure = figures.exam(volumes, slices=6)
+    assert len(panels(figure)) == 6 + 3 + 6
+    assert [axes.get_ylabel() for axes in panels(figure) if axes.get_ylabel()] == [
+        "Axial",
+        "Coronal",
+        "Sagittal",
+    ]
+
+
+def test_histograms_draw_a_line_per_exam():
+    rng = np.random.default_rng(0)
+    before = {"axial": [rng.gamma(3, gain, 500) for gain in (10, 100)]}
+    after = {"axial": [np.array([100.0] * 500), np.array([200.0] * 500)]}
+    figure = figures.histograms(before, after, landmarks={"axial": [0, 128, 255]})
+    left, right = figure.axes
+    assert len(left.lines) == 2
+    peaks = [line.get_xdata()[line.get_ydata().argmax()] for line in right.lines[:2]]
+    assert peaks == pytest.approx([100, 200], abs=4)
+    assert len(right.lines) == 2 + 3
+
+
+def test_augmentation_gallery_begins_with_the_original(volume):
+    figure = figures.augmentation_gallery(volume[0], volume[1:4], ["a", "b", "c"])
+    shown = [axes.images[0].get_array() for axes in panels(figure)]
+    assert np.array_equal(shown[0], volume[0]) and np.array_equal(shown[3], volume[3])
+    assert [axes.get_title() for axes in panels(figure)] == ["original", "a", "b", "c"]
+
+
+def test_training_curves_mark_the_epoch_that_was_kept(history):
+    figure = figures.training_curves(history, caption=CAPTION)
+    assert len(figure.axes) == 9 + 3
+    kept = figure.axes[0].lines[2]
+    assert (kept.get_xdata().tolist(), kept.get_ydata().tolist()) == ([2], [0.3])
+    assert CAPTION in texts(figure)
+
+
+def test_training_curves_of_one_network(history):
+    one = history[(history["plane"] == "sagittal") & (history["task"] == "acl")]
+    figure = figures.training_curves(one)
+    assert len(figure.axes) == 2
+    assert figure.axes[1].lines[0].get_ydata().tolist() == [0.5, 0.9, 0.8]
+
+
+def test_roc_curves_show_the_test_exams_and_their_auc(fused, predictions):
+    figure = figures.roc_curves(fused, predictions, caption=CAPTION)
+    assert len(figure.axes) == 9
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert legend == ["axial 0.50", "coronal 0.50", "sagittal 0.50", "multi-view 1.00"]
+    assert "2 of 5 test exams" in figure.axes[0].get_title()
+    assert CAPTION in texts(figure)
+
+
+def test_confusion_matrices_count_the_test_exams(fused):
+    figure = figures.confusion_matrices(fused)
+    numbers = [text.get_text() for text in figure.axes[0].texts]
+    assert numbers[::2] == ["3", "0", "1", "1"]  # rows: label no, yes; columns: predicted no, yes
+    assert numbers[1::2] == ["100%", "0%", "50%", "50%"]
+
+
+def test_confusion_matrices_at_another_threshold(fused):
+    figure = figures.confusion_matrices(fused, threshold=0.4)
+    assert [text.get_text() for text in figure.axes[0].texts][::2] == ["3", "0", "0", "2"]
+
+
+def test_single_vs_multi_bars_begin_at_guessing():
+    averages = [("multi", "average", 0.9), ("single-best", "average", 0.8)]
+    averages += [("single-mean", "average", 0.7)]
+    rows = [("multi", task, 0.9) for task in TASKS] + averages
+    table = pd.DataFrame(rows, columns=["views", "class", "auc"]).assign(architecture="alexnet")
+    single = pd.DataFrame(
+        [("alexnet", plane, task, 0.45) for plane in PLANES for task in TASKS],
+        columns=["architecture", "plane", "class", "auc"],
+    )
+    figure = figures.single_vs_multi(table, single)
+    bars = {container.get_label(): container for container in figure.axes[0].containers}
+    assert [bar.get_height() for bar in bars["axial"]] == pytest.approx([-0.05] * 3)
+    assert [bar.get_height() for bar in bars["multi-view"]] == pytest.approx([0.4] * 4)
+    assert bars["best plane"][0].get_height() == pytest.approx(0.3)
+    assert bars["mean of planes"][0].get_height() == pytest.approx(0.2)
+
+
+def test_fusion_weights_keep_order_and_sign():
+    fusion = pd.DataFrame(
+        [("alexnet", task, -3.0, 1.0, -2.0, 3.0) for task in reversed(TASKS)],
+        columns=["architecture", "task", "intercept", *PLANES],
+    )
+    containers = figures.fusion_weights(fusion).axes[0].containers
+    assert [container[0].get_height() for container in containers] == [1.0, -2.0, 3.0]
+    assert (
+        matplotlib.colors.to_hex(containers[0][0].get_facecolor()).upper() == PLANE_COLOURS["axial"]
+    )
+
+
+def test_label_counts_add_up():
+    exams = pd.DataFrame(
+        [("train", 0, 0, 0)] * 3 + [("train", 1, 1, 1)] + [("test", 1, 0, 1)] * 2,
+        columns=["split", *TASKS],
+        index=[7, 7, 8, 9, 9, 9],  # an index that repeats may not matter
+    )
+    figure = figures.label_counts(exams)
+    widths = [[bar.get_width() for bar in axes.containers[0]] for axes in figure.axes]
+    assert widths == [[3, 0, 0, 0, 1], [0, 0, 2, 0, 0]]
+
+
+def test_slices_per_exam_says_min_median_max():
+    exams = pd.DataFrame({f"slices_{plane}": [17, 30, 61] for plane in PLANES})
+    figure = figures.slices_per_exam(exams)
+    assert "min 17, median 30, max 61" in texts(figure)
+    counts = [patch.get_height() for patch in figure.axes[0].patches]
+    assert sum(counts) == 3
+
+
+def test_slices_per_exam_of_equal_exams():
+    exams = pd.DataFrame({f"slices_{plane}": [12, 12] for plane in PLANES})
+    counts = [patch.get_height() for patch in figures.slices_per_exam(exams).axes[0].patches]
+    assert sum(counts) == 2
+
+
+def test_pipeline_names_planes_and_tasks(volume):
+    words = " ".join(texts(figures.pipeline({"axial": volume[3]}, CAPTION)))
+    for word in (
+        "Axial",
+        "Coronal",
+        "Sagittal",
+        "an abnormality",
+        "an ACL tear",
+        "a meniscus tear",
+    ):
+        assert word in words
+    assert words.count("CNN") == 9 and CAPTION in words
+
+
+def test_style_leaves_no_state_behind(history):
+    before = dict(matplotlib.rcParams)
+    figures.training_curves(history)
+    assert dict(matplotlib.rcParams) == before
+    with figures.style():
+        assert matplotlib.rcParams["axes.spines.top"] is False
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_figure_shows_itself_and_is_saved_whole(tmp_path):
+    figure = figures.pipeline()
+    assert isinstance(figure, StudyFigure)
+    png, size = figure._repr_png_()
+    assert png.startswith(b"\x89PNG") and size["width"] == int(figure.get_figwidth() * 96)
+    path = figures.save(figure, tmp_path / "deep" / "pipeline.png")
+    assert imread(path).shape[1] == round(figure.get_figwidth() * figure.dpi)
+    assert [file.name for file in path.parent.iterdir()] == ["pipeline.png"]
