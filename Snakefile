@@ -1,0 +1,167 @@
+"""The chain of a study: which step makes which files.
+
+    python -m mrnetlib study phantom              # everything that is missing or out of date
+    python -m mrnetlib study phantom --dry-run    # what that would be
+
+A step runs again when its notebook's source, its inputs, or the settings named under its `params`
+have changed. Every step notes its run in data/<study>/runs/, so that a fresh clone, which has the
+committed results but not the exams, runs everything.
+"""
+
+import sys
+from pathlib import Path
+
+from mrnetlib import provenance
+from mrnetlib import study as studies
+
+STUDY = studies.load(config.get("study", "phantom"), Path(workflow.basedir))
+SETTINGS = STUDY.settings
+DATA, RESULTS = f"data/{STUDY.name}", f"results/{STUDY.name}"
+MRNETLIB = f'"{sys.executable}" -m mrnetlib'
+NOTEBOOK = f"{MRNETLIB} notebook --study {STUDY.name}"
+
+OF_EXAMS = [
+    "data", "exams_folder", "train_exams", "test_exams", "phantom_format", "phantom_protocol",
+    "phantom_severity", "phantom_acl_severity", "phantom_meniscus_severity",
+    "phantom_other_severity", "image_size", "tune_fraction", "seed",
+]
+OF_TRAINING = [
+    "weights", "head", "epochs", "patience", "learning_rate", "weight_decay", "batch_exams", "flip",
+    "rotation", "shift", "precision", "device", "threads", "seed",
+]
+
+# A GPU trains one plane at a time; on a CPU there are as many trainings as cores.
+ON_GPU = studies.use_machine(STUDY).type == "cuda"
+workflow.global_resources.setdefault("gpu", 1)
+
+
+def values(*names):
+    """The named settings as text, for a rule's `params`."""
+    return [f"{name}={getattr(SETTINGS, name)}" for name in names]
+
+
+def figures(*names):
+    """The figures of those names."""
+    return [f"{RESULTS}/figures/{name}.png" for name in names]
+
+
+def every(pattern):
+    """The files of a pattern for all architectures, planes and tasks of the study."""
+    return sorted(set(expand(
+        pattern, architecture=SETTINGS.architectures, plane=SETTINGS.planes, task=SETTINGS.tasks,
+    )))
+
+
+def starting_weights(wildcards):
+    """The pretrained backbone, where the study makes its own."""
+    if SETTINGS.weights == "pretrained":
+        return f"{DATA}/weights/{wildcards.architecture}.pt"
+    return []
+
+
+wildcard_constraints:
+    plane="|".join(SETTINGS.planes),
+
+
+rule all:
+    input:
+        f"{RESULTS}/provenance.json",
+
+
+rule exams:
+    input: "notebooks/00_exams.ipynb",
+    output:
+        f"{DATA}/exams.csv",
+        figures("labels", "exam", "pipeline"),
+        f"{DATA}/runs/00_exams.json",
+        f"{RESULTS}/00_exams.html",
+    params: values(*OF_EXAMS),
+    threads: workflow.cores
+    shell: "{NOTEBOOK} 00_exams"
+
+
+rule preprocessing:
+    input: "notebooks/01_preprocessing.ipynb", f"{DATA}/exams.csv",
+    output:
+        expand("{data}/banks/{split}_{plane}.{kind}", data=DATA, split=("train", "tune", "test"),
+            plane=SETTINGS.planes, kind=("npy", "json")),
+        f"{DATA}/landmarks.json",
+        figures("histograms"),
+        f"{DATA}/runs/01_preprocessing.json",
+        f"{RESULTS}/01_preprocessing.html",
+    params: values("standardize", "image_size"),
+    shell: "{NOTEBOOK} 01_preprocessing"
+
+
+rule pretraining:
+    input: expand("{data}/banks/train_{plane}.npy", data=DATA, plane=SETTINGS.planes),
+    output:
+        f"{DATA}/weights/{{architecture}}.pt",
+        f"{RESULTS}/pretraining/{{architecture}}.csv",
+        f"{DATA}/runs/pretraining_{{architecture}}.json",
+    params: values("pretrain_slices", "precision", "device", "seed"),
+    resources: gpu=int(ON_GPU),
+    shell: "{MRNETLIB} pretrain {wildcards.architecture} --study {STUDY.name}"
+
+
+rule training:
+    input:
+        "notebooks/02_per_plane_training.ipynb",
+        starting_weights,
+        expand("{data}/banks/{split}_{{plane}}.npy", data=DATA, split=("train", "tune", "test")),
+    output:
+        expand("{results}/{kind}/{{architecture}}_{{plane}}_{task}.csv", results=RESULTS,
+            kind=("predictions", "history"), task=SETTINGS.tasks),
+        f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
+        f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
+    params: values(*OF_TRAINING),
+    resources: gpu=int(ON_GPU),
+    # The slowest networks first, so that no core is idle at the end.
+    priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
+    shell:
+        "{NOTEBOOK} 02_per_plane_training -p architecture={wildcards.architecture} "
+        "-p planes={wildcards.plane}"
+
+
+rule fusion:
+    input:
+        "notebooks/03_fusion.ipynb",
+        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
+        every(f"{RESULTS}/history/{{architecture}}_{{plane}}_{{task}}.csv"),
+    output:
+        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+        f"{RESULTS}/fusion.csv",
+        figures("fusion_weights", *(f"training_{name}" for name in SETTINGS.architectures)),
+        f"{DATA}/runs/03_fusion.json",
+        f"{RESULTS}/03_fusion.html",
+    params: values("fuse_on"),
+    shell: "{NOTEBOOK} 03_fusion"
+
+
+rule comparison:
+    input:
+        "notebooks/04_single_vs_multi_view.ipynb",
+        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
+        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+    output:
+        multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
+        f"{RESULTS}/single_view.csv",
+        f"{RESULTS}/table1_intervals.csv",
+        figures("roc", "single_vs_multi", "confusion"),
+        f"{DATA}/runs/04_single_vs_multi_view.json",
+        f"{RESULTS}/04_single_vs_multi_view.html",
+    params: values("select_on", "description"),
+    shell: "{NOTEBOOK} 04_single_vs_multi_view"
+
+
+rule provenance:
+    input:
+        f"{DATA}/runs/00_exams.json",
+        f"{DATA}/runs/01_preprocessing.json",
+        every(f"{DATA}/runs/pretraining_{{architecture}}.json")
+            if SETTINGS.weights == "pretrained" else [],
+        every(f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json"),
+        f"{DATA}/runs/03_fusion.json",
+        f"{DATA}/runs/04_single_vs_multi_view.json",
+    output: f"{RESULTS}/provenance.json",
+    run: provenance.collect(STUDY, [STUDY.root / name for name in input])

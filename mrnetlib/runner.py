@@ -1,0 +1,164 @@
+"""Run a study's notebooks with papermill and its chain with Snakemake.
+
+This adds what papermill lacks: a misspelt parameter is an error, the error's own text reaches the
+terminal, and the output is written whole or not at all.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from nbconvert import HTMLExporter
+
+from mrnetlib.files import InputError, write_text
+from mrnetlib.provenance import note_run
+from mrnetlib.study import Study, did_you_mean, prepare_weights, weights_path
+
+#: ipykernel 7 warns on every start about settings that papermill cannot make.
+QUIET_KERNEL = ["--log-level=40"]
+
+
+class NotebookError(RuntimeError):
+    """A cell failed; the message carries the notebook, the cell and the traceback."""
+
+
+def notebook_path(study: Study, name: str) -> Path:
+    """The source of a notebook, by its name with or without ``.ipynb``."""
+    folder = study.root / "notebooks"
+    path = folder / f"{name.removesuffix('.ipynb')}.ipynb"
+    if not path.is_file():
+        known = [file.stem for file in folder.glob("*.ipynb")]
+        raise InputError(f"{path}: no such notebook. {did_you_mean(path.stem, known)}")
+    return path
+
+
+def check_parameters(path: Path, parameters: dict[str, Any]) -> list[str]:
+    """Refuse parameters that the notebook does not have; papermill would only log them.
+
+    Returns the names of all parameters that it has.
+    """
+    known = list(papermill.inspect_notebook(str(path)))
+    for name in parameters:
+        if name not in known:
+            raise InputError(f"{path.name}: no parameter '{name}'. {did_you_mean(name, known)}")
+    return known
+
+
+def _all_of(study: Study) -> dict[str, str]:
+    """What the parameters planes and tasks are when a study's notebook is executed."""
+    settings = study.settings
+    return {"planes": ",".join(settings.planes), "tasks": ",".join(settings.tasks)}
+
+
+def run_name(study: Study, name: str, parameters: dict[str, Any]) -> str:
+    """The name of a run's report: the notebook's and the values that tell runs apart."""
+    implied = {"study": study.name, **_all_of(study)}
+    values = [str(value) for key, value in parameters.items() if implied.get(key) != value]
+    return re.sub(r"[^\w.+-]+", "-", "_".join([name, *values]))
+
+
+def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
+    """Execute a notebook and write it as HTML.
+
+    Parameters
+    ----------
+    name : the notebook, for example ``04_single_vs_multi_view``.
+    parameters : what its `parameters` cell is to hold; ``study`` is added, and the study's
+        planes and tasks where the notebook has such parameters and none are given.
+
+    Returns
+    -------
+    The report's path, ``results/<study>/<run>.html``.
+
+    Raises
+    ------
+    InputError
+        For an unknown notebook or parameter.
+    NotebookError
+        When a cell fails.
+    """
+    path = notebook_path(study, name)
+    known = check_parameters(path, parameters)
+    implied = {"study": study.name, **_all_of(study)}
+    parameters = {key: implied[key] for key in implied if key in known} | parameters
+    run = run_name(study, path.stem, parameters)
+    start = perf_counter()
+    try:
+        executed = papermill.execute_notebook(
+            str(path),
+            None,
+            parameters=parameters,
+            cwd=str(path.parent),
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            extra_arguments=QUIET_KERNEL,
+        )
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "InputError":
+            raise InputError(f"{path.name}: {error.evalue}") from None
+        raise NotebookError(
+            f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+            + "\n".join(error.traceback)
+        ) from None
+    report = study.results / f"{run}.html"
+    write_text(report, to_html(executed, f"{path.stem} ({study.caption()})"))
+    note_run(study, run, path.stem, parameters, perf_counter() - start)
+    return report
+
+
+def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
+    """An executed notebook as one HTML page with its pictures inside."""
+    exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True)
+    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
+    return body
+
+
+def parse_parameters(words: list[str]) -> dict[str, Any]:
+    """``["seed=1", "planes=axial,coronal"]`` -> names and values; numbers become numbers."""
+    parameters = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"-p {word}: expected NAME=VALUE, as in -p seed=1.")
+        parameters[name] = yaml.safe_load(text)
+    return parameters
+
+
+def run_pretraining(study: Study, architecture: str) -> None:
+    """Make the study's starting weights of one architecture and note the run."""
+    if study.settings.weights != "pretrained":
+        raise InputError(
+            f"study {study.name}: its weights are '{study.settings.weights}', not 'pretrained'; "
+            "there is nothing to make."
+        )
+    start = perf_counter()
+    weights_path(study, architecture).unlink(missing_ok=True)
+    prepare_weights(study, architecture)
+    run = f"pretraining_{architecture}"
+    note_run(study, run, "pretraining", {"architecture": architecture}, perf_counter() - start)
+
+
+def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> int:
+    """Run what is missing of a study, print Table I, and return the exit status.
+
+    Snakemake orders the steps, runs as many at a time as there are cores, and goes on where an
+    earlier run stopped.
+    """
+    cores = cores or os.cpu_count() or 1
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
+    command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
+    command += ["--dry-run"] if dry_run else ["--quiet", "rules", "host"]
+    command += ["--config", f"study={study.name}"]
+    status = subprocess.run(command, cwd=study.root, check=False).returncode
+    if status == 0 and not dry_run:
+        print((study.results / "table1.md").read_text(encoding="utf-8"))
+        print(f"Report: {study.results / '04_single_vs_multi_view.html'}")
+        print(f"All tables, figures and executed notebooks: {study.results}")
+    return status

@@ -1,0 +1,99 @@
+import pytest
+
+from mrnetlib import settings
+from mrnetlib.files import InputError
+from mrnetlib.settings import Settings, read
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a study file and give the root that `read` wants."""
+
+    def write(text, name="own"):
+        path = tmp_path / "studies" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_what_a_study_file_does_not_say_is_the_papers_setting(write):
+    chosen = read("own", write("description: ours\n"))
+    assert chosen == Settings(description="ours")
+    assert (chosen.learning_rate, chosen.weight_decay, chosen.epochs) == (1e-4, 0.1, 50)
+    assert (chosen.flip, chosen.rotation, chosen.shift) == (0.5, 25, 25)
+    assert (chosen.weights, chosen.fuse_on, chosen.image_size) == ("imagenet", "train", 256)
+
+
+def test_values_get_their_proper_types(write):
+    text = "learning_rate: 1e-4\nrotation: 10\nplanes: axial\ntasks: [acl, meniscus]\n"
+    chosen = read("own", write(text))
+    assert chosen.learning_rate == 1e-4, "YAML reads this as text, people write it as a number"
+    assert type(chosen.rotation) is float
+    assert chosen.planes == ("axial",)
+    assert chosen.tasks == ("acl", "meniscus")
+
+
+def test_a_study_extends_another(write):
+    write("epochs: 7\nseed: 3\n", "first")
+    write("extends: first\nseed: 4\n", "second")
+    root = write("extends: second\npatience: 2\n")
+    assert read("own", root) == Settings(epochs=7, seed=4, patience=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3", "unknown key 'epoch'. Did you mean 'epochs'"),
+        ("colour: red", "unknown key 'colour'. Known are: .*architectures"),
+        ("epochs: ten", r"epochs is 'ten' \(str\), expected int"),
+        ("epochs: 3.5", r"epochs is 3.5 \(float\), expected int"),
+        ("epochs: true", r"epochs is True \(bool\), expected int"),
+        ("epochs: null", "epochs is None"),
+        ("epochs: 0", "epochs is 0, expected a number of 1 or more"),
+        ("batch_exams: 0", "batch_exams is 0"),
+        ("seed: -1", "seed is -1, expected a number of 0 or more"),
+        ("learning_rate: fast", "learning_rate is 'fast'"),
+        ("learning_rate: .nan", "learning_rate is nan"),
+        ("learning_rate: .inf", "learning_rate is inf"),
+        ("flip: 50", "flip is 50.0, expected a share between 0 and 1"),
+        ("standardize: 1", r"standardize is 1 \(int\), expected bool"),
+        ("precision: fp61", "precision is 'fp61', expected one of fp32, bf16, auto"),
+        ("data: dicom", "data is 'dicom', expected one of phantom, mrnet"),
+        ("select_on: valid", "select_on is 'valid'"),
+        ("planes: [axial, sagital]", "planes: 'sagital'. Did you mean 'sagittal'"),
+        ("tasks: []", "tasks is .*expected a list"),
+        ("tasks: 3", "tasks is 3, expected a list"),
+        ("architectures: [alexnet, resnet81]", "architectures: 'resnet81'. Did you mean 'resnet1"),
+        ("- epochs", "expected lines 'key: value', found list"),
+        ("", "expected lines 'key: value', found NoneType"),
+        ("a: [", "not valid YAML"),
+        ("extends: nobody", r"nobody\.yaml: no such study"),
+        ("extends: own", "extends itself"),
+    ],
+)
+def test_bad_study_files_are_refused(write, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read("own", write(text))
+    assert "studies" in str(caught.value), "the message names the file"
+
+
+def test_an_unknown_study_is_named_with_the_nearest_known(write):
+    write("epochs: 3", "phantom")
+    root = write("epochs: 3", "mrnet")
+    with pytest.raises(InputError, match=r"fantom\.yaml: no such study\. Did you mean 'phantom'"):
+        read("fantom", root)
+    with pytest.raises(InputError, match="Known are: mrnet, phantom"):
+        read("xyz", root)
+
+
+def test_a_value_in_a_parent_is_checked_too(write):
+    write("epoch: 7\n", "first")
+    with pytest.raises(InputError, match=r"first\.yaml: unknown key 'epoch'"):
+        read("own", write("extends: first\n"))
+
+
+def test_hints_are_for_near_words_only():
+    assert settings.did_you_mean("axail", ["axial", "coronal"]) == "Did you mean 'axial'?"
+    assert settings.did_you_mean("q", ["b", "a"]) == "Known are: a, b."
