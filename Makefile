@@ -23,6 +23,10 @@ test: .venv/ready lint ## lint, then run the tests
 lab: .venv/ready ## open JupyterLab on the notebooks
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks
 
+bench: .venv/ready ## measure speed and what a network's start brings; results/benchmarks/
+	$(BIN)/python -m benchmarks.preprocessing --json results/benchmarks/preprocessing.json
+	$(BIN)/python -m benchmarks.starting_weights --study $(STUDY)
+
 lint: .venv/ready ## check style and the notebooks' format
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .

@@ -87,7 +87,7 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
     path = notebook_path(study, name)
     known = check_parameters(path, parameters)
     implied = {"study": study.name, **_all_of(study)}
-    parameters = {key: implied[key] for key in implied if key in known} | parameters
+    parameters |= {key: implied[key] for key in implied if key in known and key not in parameters}
     run = run_name(study, path.stem, parameters)
     start = perf_counter()
     try:
