@@ -32,5 +32,5 @@ lint: .venv/ready ## check style and the notebooks' format
 	$(BIN)/python -m ruff format --check .
 
 clean: ## remove the environment and caches; never exams or results
-	rm -rf .venv .snakemake .pytest_cache .ruff_cache
+	rm -rf .venv .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,8 +30,9 @@ OF_TRAINING = [
     "rotation", "shift", "precision", "device", "threads", "seed",
 ]
 
-# A GPU trains one plane at a time; on a CPU there are as many trainings as cores.
-ON_GPU = studies.use_machine(STUDY).type == "cuda"
+# Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.
+MAY_USE_GPU = int(SETTINGS.device != "cpu")
+TRAINING_THREADS = SETTINGS.threads or workflow.cores
 workflow.global_resources.setdefault("gpu", 1)
 
 
@@ -53,10 +54,12 @@ def every(pattern):
 
 
 def starting_weights(wildcards):
-    """The pretrained backbone, where the study makes its own."""
+    """The pretrained backbone, where the study makes its own, or the user's file."""
     if SETTINGS.weights == "pretrained":
         return f"{DATA}/weights/{wildcards.architecture}.pt"
-    return []
+    if SETTINGS.weights in ("imagenet", "none"):
+        return []
+    return SETTINGS.weights.format(architecture=wildcards.architecture)
 
 
 wildcard_constraints:
@@ -75,7 +78,7 @@ rule exams:
         figures("labels", "exam", "pipeline"),
         f"{DATA}/runs/00_exams.json",
         f"{RESULTS}/00_exams.html",
-    params: values(*OF_EXAMS),
+    params: values(*OF_EXAMS), folder="" if SETTINGS.data == "phantom" else str(STUDY.exams),
     threads: workflow.cores
     shell: "{NOTEBOOK} 00_exams"
 
@@ -100,7 +103,8 @@ rule pretraining:
         f"{RESULTS}/pretraining/{{architecture}}.csv",
         f"{DATA}/runs/pretraining_{{architecture}}.json",
     params: values("pretrain_slices", "precision", "device", "seed"),
-    resources: gpu=int(ON_GPU),
+    resources: gpu=MAY_USE_GPU,
+    threads: TRAINING_THREADS
     shell: "{MRNETLIB} pretrain {wildcards.architecture} --study {STUDY.name}"
 
 
@@ -115,7 +119,8 @@ rule training:
         f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
         f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
     params: values(*OF_TRAINING),
-    resources: gpu=int(ON_GPU),
+    resources: gpu=MAY_USE_GPU,
+    threads: TRAINING_THREADS
     # The slowest networks first, so that no core is idle at the end.
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
     shell:

@@ -9,6 +9,7 @@ study first: its banks and pretrained backbones are used.
 """
 
 import argparse
+import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
@@ -63,7 +64,8 @@ def main() -> None:
     arguments = parser.parse_args()
     this = study.load(arguments.study)
     cases = [(a, *start) for a in this.settings.architectures for start in STARTS]
-    with ProcessPoolExecutor(arguments.workers) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
         jobs = [pool.submit(measure, this.name, *case, arguments.plane) for case in cases]
         rows = [job.result() for job in tqdm(jobs, "starts")]
     table = pd.DataFrame(rows)

@@ -6,6 +6,7 @@ is a memory map until `ExamBank.to` puts it on a device, where training then nev
 disk.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ def write_bank(
     lengths = exams[f"slices_{plane}"].to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     path = bank_path(folder, split, plane)
+    # A manifest never stands beside another bank's slices, even if this is interrupted.
+    path.with_suffix(".json").unlink(missing_ok=True)
     histogram = np.zeros(256, np.int64)
     with written_whole(path) as temporary:
         # Written from front to back: on a full disk a memory map would kill the process.
@@ -155,6 +158,11 @@ class ExamBank:
             f"ExamBank({self.split} {self.plane}: {len(self)} exams, {count} slices of "
             f"{height} x {width}; positive: {positives})"
         )
+
+    def digest(self) -> str:
+        """SHA-256 over the pixels' checksum, the exams, where they begin, and their labels."""
+        parts = (self.sha256, self.exams, self.offsets.tolist(), self.labels.to_dict("list"))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def to(self, device: torch.device) -> "ExamBank":
         """The same bank with its slices resident on `device`."""

@@ -27,12 +27,16 @@ from mrnetlib.evaluate import auc
 from mrnetlib.files import InputError
 from mrnetlib.networks import ExamNetwork
 
+#: Raised when this loop, the augmentation or the networks change what a training gives, so that no
+#: checkpoint from before is taken for it.
+TRAINING_VERSION = 1
+
 #: Inverse strength of the probe's L2 penalty: exams are few and features many.
 PROBE_C = 0.003
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How a network is trained; the defaults are the paper's.
 
     Attributes
@@ -186,7 +190,7 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     bank: ExamBank,
     task: str,
-    settings: Settings,
+    settings: TrainingSettings,
     epoch: int,
     step_done: Callable[[], object] = lambda: None,
 ) -> float:
@@ -221,7 +225,7 @@ def fit(
     train: ExamBank,
     tune: ExamBank,
     task: str,
-    settings: Settings,
+    settings: TrainingSettings,
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -245,8 +249,20 @@ def fit(
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    identity = {"task": task, "settings": asdict(settings), "train": train.sha256}
-    identity |= {"tune": tune.sha256, "start": fingerprint(network)}
+    for bank in (train, tune):
+        if bank.labels[task].nunique() < 2:
+            raise InputError(
+                f"{bank.split} exams, {bank.plane}: all {len(bank)} have the same label for "
+                f"{task}. Use more exams, or another tune_fraction."
+            )
+    identity = {
+        "version": TRAINING_VERSION,
+        "torch": str(torch.__version__),
+        "task": task,
+        "settings": asdict(settings),
+        "exams": [bank.digest() for bank in (train, tune)],
+        "start": fingerprint(network),
+    }
     state = TrainingState(network, optimizer, settings.patience, identity, checkpoint)
     labels = torch.tensor(tune.labels[task].to_numpy(), dtype=torch.float64)
     weights = class_weights(train.labels[task])

@@ -73,7 +73,7 @@ def _draw_slices(banks: list[ExamBank], count: int, generator: torch.Generator):
 def draw_pretext(banks: list[ExamBank], count: int, generator: torch.Generator) -> PretextBatch:
     """Draw a batch of the pretext tasks from the training exams' banks, one per plane."""
     slices, plane, place = _draw_slices(banks, count, generator)
-    # Half of the slices stay upright, as the exams are.
+    # Most slices stay upright, as the exams are.
     turn = torch.randint(4, (count,), generator=generator)
     turn = torch.where(torch.rand(count, generator=generator) < 0.5, 0, turn)
     turned = slices.float()

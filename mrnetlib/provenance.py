@@ -7,10 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mrnetlib.files import read_json, write_json
-from mrnetlib.finetune import choose_device, has_bf16
 from mrnetlib.study import Study
 
 PACKAGES = (
@@ -54,14 +51,18 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def machine(device_name: str = "auto") -> dict[str, Any]:
-    """The machine in words: system, processor, threads, and the device that trains."""
-    device = choose_device(device_name)
+def machine(study: Study) -> dict[str, Any]:
+    """The machine in words: system, processor, a training's threads, the device that trains."""
+    import torch
+
+    from mrnetlib.finetune import choose_device, has_bf16
+
+    device = choose_device(study.settings.device)
     on_gpu = device.type == "cuda"
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "threads": torch.get_num_threads(),
+        "threads": study.settings.threads or torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "has_bf16": has_bf16(device),
     }
@@ -80,7 +81,7 @@ def note_run(study: Study, run: str, notebook: str, parameters: dict, seconds: f
         "step": notebook,
         "parameters": parameters,
         "seconds": round(seconds, 1),
-        "machine": machine(study.settings.device),
+        "machine": machine(study),
         "versions": versions(),
         **commit(study.root),
     }

@@ -19,7 +19,7 @@ from nbconvert import HTMLExporter
 
 from mrnetlib.files import InputError, write_text
 from mrnetlib.provenance import note_run
-from mrnetlib.study import Study, did_you_mean, prepare_weights, weights_path
+from mrnetlib.study import Study, did_you_mean, prepare_weights
 
 #: ipykernel 7 warns on every start about settings that papermill cannot make.
 QUIET_KERNEL = ["--log-level=40"]
@@ -51,17 +51,18 @@ def check_parameters(path: Path, parameters: dict[str, Any]) -> list[str]:
     return known
 
 
-def _all_of(study: Study) -> dict[str, str]:
-    """What the parameters planes and tasks are when a study's notebook is executed."""
-    settings = study.settings
-    return {"planes": ",".join(settings.planes), "tasks": ",".join(settings.tasks)}
-
-
-def run_name(study: Study, name: str, parameters: dict[str, Any]) -> str:
-    """The name of a run's report: the notebook's and the values that tell runs apart."""
-    implied = {"study": study.name, **_all_of(study)}
-    values = [str(value) for key, value in parameters.items() if implied.get(key) != value]
+def run_name(name: str, given: dict[str, Any]) -> str:
+    """The name of a run's report: the notebook's and the values of the parameters given to it."""
+    values = [str(value) for key, value in given.items() if key != "study"]
     return re.sub(r"[^\w.+-]+", "-", "_".join([name, *values]))
+
+
+def complete(study: Study, given: dict[str, Any], known: list[str]) -> dict[str, Any]:
+    """The parameters of a run: those given, and the study's own name, planes and tasks."""
+    settings = study.settings
+    implied = {"study": study.name}
+    implied |= {"planes": ",".join(settings.planes), "tasks": ",".join(settings.tasks)}
+    return {key: value for key, value in implied.items() if key in known} | given
 
 
 def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
@@ -85,10 +86,9 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
         When a cell fails.
     """
     path = notebook_path(study, name)
-    known = check_parameters(path, parameters)
-    implied = {"study": study.name, **_all_of(study)}
-    parameters |= {key: implied[key] for key in implied if key in known and key not in parameters}
-    run = run_name(study, path.stem, parameters)
+    run = run_name(path.stem, parameters)
+    parameters = complete(study, parameters, check_parameters(path, parameters))
+    print(f"{run}: started", flush=True)
     start = perf_counter()
     try:
         executed = papermill.execute_notebook(
@@ -98,6 +98,7 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
             cwd=str(path.parent),
             progress_bar=False,
             stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
             extra_arguments=QUIET_KERNEL,
         )
     except papermill.PapermillExecutionError as error:
@@ -109,7 +110,9 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
         ) from None
     report = study.results / f"{run}.html"
     write_text(report, to_html(executed, f"{path.stem} ({study.caption()})"))
-    note_run(study, run, path.stem, parameters, perf_counter() - start)
+    seconds = perf_counter() - start
+    note_run(study, run, path.stem, parameters, seconds)
+    print(f"{run}: done in {seconds:.0f} s", flush=True)
     return report
 
 
@@ -127,7 +130,8 @@ def parse_parameters(words: list[str]) -> dict[str, Any]:
         name, equals, text = word.partition("=")
         if not equals or not name.isidentifier():
             raise InputError(f"-p {word}: expected NAME=VALUE, as in -p seed=1.")
-        parameters[name] = yaml.safe_load(text)
+        # YAML would take an exam's number, 0011, for an octal nine.
+        parameters[name] = text if re.fullmatch(r"0\d+", text) else yaml.safe_load(text)
     return parameters
 
 
@@ -139,10 +143,18 @@ def run_pretraining(study: Study, architecture: str) -> None:
             "there is nothing to make."
         )
     start = perf_counter()
-    weights_path(study, architecture).unlink(missing_ok=True)
-    prepare_weights(study, architecture)
+    prepare_weights(study, architecture, again=True)
     run = f"pretraining_{architecture}"
     note_run(study, run, "pretraining", {"architecture": architecture}, perf_counter() - start)
+
+
+def _wait_for(process: subprocess.Popen) -> int:
+    """Wait for Snakemake, also after Ctrl-C: it has its jobs to end and its lock to give back."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            print("stopping; the same command goes on from here", file=sys.stderr)
 
 
 def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> int:
@@ -156,7 +168,7 @@ def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> 
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--dry-run"] if dry_run else ["--quiet", "rules", "host"]
     command += ["--config", f"study={study.name}"]
-    status = subprocess.run(command, cwd=study.root, check=False).returncode
+    status = _wait_for(subprocess.Popen(command, cwd=study.root))
     if status == 0 and not dry_run:
         print((study.results / "table1.md").read_text(encoding="utf-8"))
         print(f"Report: {study.results / '04_single_vs_multi_view.html'}")

@@ -12,7 +12,6 @@ import yaml
 
 from mrnetlib.files import InputError
 from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
-from mrnetlib.networks import known_architectures
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,9 @@ class Settings:
         ``pretrain_slices``, see `mrnetlib.pretrain`), or a path with ``{architecture}`` in it.
         ``head``: ``random``, or ``probe``, see `mrnetlib.finetune.probe_head`.
     Training
-        See `mrnetlib.finetune.Settings` and `mrnetlib.augment.Augmentation`. ``threads``: of one
-        training on a CPU, 0 for all cores. Numbers do not depend on the cores when it is fixed.
+        See `mrnetlib.finetune.TrainingSettings` and `mrnetlib.augment.Augmentation`. ``threads``:
+        of one training on a CPU, 0 for all cores. Numbers do not depend on the cores when it is
+        fixed.
     Choices
         ``select_on``: the exams on which the best single plane is chosen (``tune``; ``test``
         repeats the habit of published code). ``fuse_on``: the exams the fusion is fitted on.
@@ -158,7 +158,11 @@ def checked(key: str, value: Any, source: str) -> Any:
 
 
 def _known_words(key: str, words: tuple[str, ...], source: str) -> tuple[str, ...]:
-    known = {"planes": PLANES, "tasks": TASKS}.get(key) or known_architectures()
+    known = {"planes": PLANES, "tasks": TASKS, "architectures": ARCHITECTURES}[key]
+    if key == "architectures" and not set(words) <= set(known):
+        from mrnetlib.networks import known_architectures  # torch is heavy, and seldom needed here
+
+        known = known_architectures()
     for word in words:
         if word not in known:
             raise InputError(f"{source}: {key}: '{word}'. {did_you_mean(word, list(known))}")

@@ -3,23 +3,18 @@
 ``studies/<name>.yaml`` holds flat settings; what it does not say is the paper's setting. The exams,
 banks, weights and checkpoints of a study lie in ``data/<name>/``, what it reports in
 ``results/<name>/``.
+
+The command line and Snakemake use this module beside the trainings, several processes at a time, so
+torch, half a gigabyte in each of them, is only imported where it is used.
 """
 
 import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from mrnetlib.augment import Augmentation
-from mrnetlib.banks import ExamBank
 from mrnetlib.files import InputError, write_csv
-from mrnetlib.finetune import Settings as TrainingSettings
-from mrnetlib.finetune import choose_device
-from mrnetlib.phantom import Protocol, small_protocol
-from mrnetlib.pretrain import PretrainSettings, pretrain, save_backbone, starting_backbone
 from mrnetlib.settings import Settings, checked, did_you_mean, read
 
 __all__ = [
@@ -31,6 +26,12 @@ __all__ = [
     "prepare_weights",
     "use_machine",
 ]
+
+if TYPE_CHECKING:
+    import torch
+
+    from mrnetlib.finetune import TrainingSettings
+    from mrnetlib.phantom import Protocol
 
 #: The environment variable that says where the MRNet-v1.0 folder is.
 FOLDER_VARIABLE = "MRNET_FOLDER"
@@ -76,8 +77,11 @@ class Study:
         """What every table and figure says of its data."""
         return f"study {self.name}: {self.settings.description}"
 
-    def training_settings(self, **changes: Any) -> TrainingSettings:
+    def training_settings(self, **changes: Any) -> "TrainingSettings":
         """The settings of the training loop; `changes` that are not None replace some."""
+        from mrnetlib.augment import Augmentation
+        from mrnetlib.finetune import TrainingSettings
+
         values = dataclasses.asdict(self.settings) | {
             key: checked(key, value, "parameter")
             for key, value in changes.items()
@@ -90,8 +94,10 @@ class Study:
         augmentation = Augmentation(**chosen[Augmentation])
         return TrainingSettings(augmentation=augmentation, **chosen[TrainingSettings])
 
-    def phantom_protocol(self) -> Protocol:
+    def phantom_protocol(self) -> "Protocol":
         """How the synthetic exams are acquired: `small_protocol` or, at 256 pixels, MRNet's."""
+        from mrnetlib.phantom import Protocol, small_protocol
+
         settings = self.settings
         severities = {
             name: getattr(settings, f"phantom_{name}")
@@ -120,13 +126,20 @@ def load(name: str, root: Path | None = None) -> Study:
     return Study(name, read(name, root), root)
 
 
-def use_machine(study: Study) -> torch.device:
+def use_machine(study: Study) -> "torch.device":
     """Choose the device and the number of threads that the study's settings name.
 
-    Results are repeatable on one machine: cuDNN may not choose its algorithms by racing them.
+    With a fixed number of threads, results are repeatable on one processor. On a GPU, cuDNN may not
+    choose its algorithms by racing them; a few other operations there still differ in a last digit.
     """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    from mrnetlib.finetune import choose_device
+
     if study.settings.threads:
         torch.set_num_threads(study.settings.threads)
+        threadpool_limits(study.settings.threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return choose_device(study.settings.device)
@@ -137,22 +150,34 @@ def weights_path(study: Study, architecture: str) -> Path:
     return study.data / "weights" / f"{architecture}.pt"
 
 
-def prepare_weights(study: Study, architecture: str) -> str:
+def prepare_weights(study: Study, architecture: str, again: bool = False) -> str:
     """What `mrnetlib.pretrain.starting_backbone` is to start from, pretrained first if need be.
 
-    The losses of a pretraining go to ``results/<name>/pretraining/<architecture>.csv``.
+    The losses of a pretraining go to ``results/<name>/pretraining/<architecture>.csv``; `again`
+    repeats one. A path of the user's is taken from the study's root.
     """
     settings = study.settings
-    if settings.weights != "pretrained":
+    if settings.weights in ("imagenet", "none"):
         return settings.weights
+    if settings.weights != "pretrained":
+        return str(study.root / Path(settings.weights).expanduser())
     path = weights_path(study, architecture)
-    if not path.is_file():
-        device = use_machine(study)
-        banks = [ExamBank.open(study.banks, "train", plane) for plane in settings.planes]
-        backbone = starting_backbone(architecture, "none", settings.seed).to(device)
-        names = PretrainSettings(settings.pretrain_slices, seed=settings.seed)
-        chosen = dataclasses.replace(names, precision=settings.precision)
-        history = pretrain(backbone, banks, chosen)
-        write_csv(study.results / "pretraining" / f"{architecture}.csv", history)
-        save_backbone(backbone, path)
+    if again or not path.is_file():
+        _pretrain(study, architecture, path)
     return str(path)
+
+
+def _pretrain(study: Study, architecture: str, path: Path) -> None:
+    from mrnetlib import pretrain
+    from mrnetlib.banks import ExamBank
+
+    settings = study.settings
+    device = use_machine(study)
+    banks = [ExamBank.open(study.banks, "train", plane) for plane in settings.planes]
+    backbone = pretrain.starting_backbone(architecture, "none", settings.seed).to(device)
+    chosen = pretrain.PretrainSettings(
+        settings.pretrain_slices, precision=settings.precision, seed=settings.seed
+    )
+    history = pretrain.pretrain(backbone, banks, chosen)
+    write_csv(study.results / "pretraining" / f"{architecture}.csv", history)
+    pretrain.save_backbone(backbone, path)

@@ -9,21 +9,22 @@ from torch.nn import functional
 
 from mrnetlib import checkpoints, finetune
 from mrnetlib.augment import Augmentation
+from mrnetlib.banks import ExamBank
 from mrnetlib.checkpoints import fingerprint
 from mrnetlib.evaluate import auc
 from mrnetlib.files import InputError
-from mrnetlib.finetune import Settings
+from mrnetlib.finetune import TrainingSettings
 
 #: Small shifts leave the planted squares in sight; 16 pixels stand for 256.
 GENTLE = Augmentation(flip=0, rotation=5, shift=8)
-QUICK = Settings(
+QUICK = TrainingSettings(
     epochs=4, learning_rate=0.02, weight_decay=1e-4, batch_exams=5, augmentation=GENTLE
 )
 
 
 def changed(**changes):
     """`QUICK` with other values."""
-    return Settings(**{**vars(QUICK), **changes})
+    return TrainingSettings(**{**vars(QUICK), **changes})
 
 
 def trained(planted, settings=QUICK, task="acl", checkpoint=None, **network):
@@ -270,7 +271,8 @@ def test_a_probed_head_starts_from_what_the_features_know(planted, task):
     network = tiny_network()
     backbone = fingerprint(network.backbone)
     bank = planted["train"]
-    finetune.probe_head(network, bank, task)
+    labels = bank.labels[task].to_numpy()
+    finetune.probe_head(network, finetune.exam_features(network, bank), labels)
     assert fingerprint(network.backbone) == backbone, "only the head is set"
     probability = finetune.predict(network, bank)
     assert auc(bank.labels[task], probability) > 0.8
@@ -280,7 +282,7 @@ def test_a_probed_head_starts_from_what_the_features_know(planted, task):
         > probability[bank.labels[task] == 0].mean()
     )
     again = tiny_network()
-    finetune.probe_head(again, bank, task)
+    finetune.probe_head(again, finetune.exam_features(again, bank), labels)
     assert fingerprint(again) == fingerprint(network)
 
 
@@ -301,3 +303,28 @@ def test_fitting_leaves_the_starting_weights_of_others_alone(planted):
     before = fingerprint(backbone)
     finetune.fit(network, planted["train"], planted["tune"], "acl", QUICK, progress=False)
     assert fingerprint(backbone) == before != fingerprint(network.backbone)
+
+
+def test_tuning_exams_of_one_class_are_refused_before_training(planted):
+    tune = planted["tune"]
+    labels = tune.labels.assign(acl=0)
+    one_class = ExamBank(**{**vars(tune), "labels": labels})
+    with pytest.raises(
+        InputError, match="tune exams, sagittal: all 10 have the same label for acl"
+    ):
+        finetune.fit(tiny_network(), planted["train"], one_class, "acl", TrainingSettings())
+
+
+def test_a_mended_label_is_another_training(planted, tmp_path):
+    train, tune = planted["train"], planted["tune"]
+    settings = TrainingSettings(epochs=1)
+    path = tmp_path / "network.pt"
+    finetune.fit(tiny_network(), train, tune, "acl", settings, path, progress=False)
+    before = torch.load(path, weights_only=True)["identity"]
+    labels = train.labels.copy()
+    labels.iloc[0, labels.columns.get_loc("acl")] = 1 - labels["acl"].iloc[0]
+    mended = ExamBank(**{**vars(train), "labels": labels})
+    finetune.fit(tiny_network(), mended, tune, "acl", settings, path, progress=False)
+    after = torch.load(path, weights_only=True)["identity"]
+    assert before["exams"][0] != after["exams"][0]
+    assert before["exams"][1] == after["exams"][1]

@@ -17,14 +17,14 @@ from mrnetlib.study import Study, load
 
 
 @pytest.fixture
-def notes_of(study):
-    """The notes of all runs of a study."""
-    return list((study.data / "runs").glob("*.json"))
-
-
 def study(tmp_path):
     """A study without exams."""
     return Study("own", Settings(description="a toy", data="phantom", device="cpu"), tmp_path)
+
+
+def notes_of(study):
+    """The notes of all runs of a study."""
+    return list((study.data / "runs").glob("*.json"))
 
 
 def test_a_notebook_runs_with_its_parameters_and_becomes_a_page(study, capsys):
@@ -91,12 +91,20 @@ def test_misspelt_notebooks_and_parameters_are_refused(study):
     assert runner.notebook_path(study, "00_toy.ipynb") == runner.notebook_path(study, "00_toy")
 
 
-def test_run_names_tell_runs_apart_and_are_file_names(study):
+def test_a_run_is_completed_by_the_study(study):
+    known = ["study", "architecture", "planes", "tasks", "seed"]
+    complete = runner.complete(study, {"architecture": "alexnet", "planes": "axial"}, known)
     every = ",".join(study.settings.tasks)
-    parameters = {"study": "own", "architecture": "alexnet", "planes": "axial", "tasks": every}
-    assert runner.run_name(study, "02", parameters) == "02_alexnet_axial"
+    wanted = {"study": "own", "architecture": "alexnet", "planes": "axial", "tasks": every}
+    assert complete == wanted
+    assert runner.complete(study, {}, ["study"]) == {"study": "own"}
+
+
+def test_run_names_tell_runs_apart_and_are_file_names():
+    parameters = {"study": "own", "architecture": "alexnet", "planes": "axial"}
+    assert runner.run_name("02", parameters) == "02_alexnet_axial"
     parameters |= {"tasks": "acl", "weights": "../own/a.pt"}
-    assert runner.run_name(study, "02", parameters) == "02_alexnet_axial_acl_..-own-a.pt"
+    assert runner.run_name("02", parameters) == "02_alexnet_axial_acl_..-own-a.pt"
 
 
 def test_parameters_of_the_command_line_get_their_types():
@@ -187,7 +195,7 @@ def test_the_snakefiles_commands_write_the_reports_that_it_names():
             parser_words = shlex.split(text)[3:]
             arguments = build_parser().parse_args(parser_words)
             parameters = runner.parse_parameters(arguments.parameters)
-            run = runner.run_name(study, arguments.name, parameters)
+            run = runner.run_name(arguments.name, parameters)
             assert f"results/phantom/{run}.html" in outputs
             assert f"data/phantom/runs/{run}.json" in outputs
             checked.append(run)

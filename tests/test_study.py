@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,9 @@ from conftest import write_planted, write_planted_banks
 
 from mrnetlib import study as studies
 from mrnetlib.augment import Augmentation
+from mrnetlib.banks import ExamBank
 from mrnetlib.files import InputError
-from mrnetlib.finetune import Settings as TrainingSettings
+from mrnetlib.finetune import TrainingSettings
 from mrnetlib.pretrain import starting_backbone
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
@@ -122,26 +125,39 @@ def test_pretrained_weights_are_made_once_and_then_read(pretraining_study, monke
     header, *rows = csv.read_text().split()
     assert header.startswith("slices,")
     assert all(math.isfinite(float(v)) for row in rows for v in row.split(","))
-    monkeypatch.setattr(studies, "pretrain", None)
+    monkeypatch.setattr(studies, "_pretrain", None)
     assert studies.prepare_weights(pretraining_study, "shufflenet_v2_x0_5") == path
 
 
 def test_pretraining_looks_at_the_training_exams_only(pretraining_study, monkeypatch):
     seen = []
-    bank_open = studies.ExamBank.open
+    bank_open = ExamBank.open
 
     def spy(folder, split, plane, **options):
         seen.append((split, plane))
         return bank_open(folder, split, plane, **options)
 
-    monkeypatch.setattr(studies.ExamBank, "open", spy)
+    monkeypatch.setattr(ExamBank, "open", spy)
     studies.prepare_weights(pretraining_study, "shufflenet_v2_x0_5")
     assert seen == [("train", plane) for plane in ("axial", "coronal", "sagittal")]
 
 
-@pytest.mark.parametrize("weights", ["none", "imagenet", "own/{architecture}.pt"])
+@pytest.mark.parametrize("weights", ["none", "imagenet"])
 def test_other_weights_are_passed_on(tmp_path, weights):
     assert studies.prepare_weights(study_of(tmp_path, weights=weights), "alexnet") == weights
+
+
+def test_a_weight_file_is_looked_for_from_the_studys_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    study = study_of(tmp_path, weights="own/{architecture}.pt")
+    wanted = tmp_path / "own" / "{architecture}.pt"
+    assert studies.prepare_weights(study, "alexnet") == str(wanted)
+
+
+def test_the_command_line_does_without_torch():
+    code = "import sys, mrnetlib.__main__, mrnetlib.runner; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_machine_is_set_up_for_repeatable_numbers(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -82,7 +83,7 @@ def _claim(folder: Path, parameters: dict) -> None:
         if odd:
             raise InputError(
                 f"{path}: these exams were made with {odd[0]} {found.get(odd[0])}, now "
-                f"{wanted.get(odd[0])} is asked for. Choose another folder or delete this one."
+                f"{wanted.get(odd[0])} is asked for. Delete {folder} or rename the study."
             )
     else:
         write_json(path, parameters)
@@ -169,7 +170,9 @@ def _run(jobs, workers: int):
         for job in jobs:
             yield _job(*job)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    # A fresh process each: forking a notebook's kernel with its threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         running = [pool.submit(_job, *job) for job in jobs]
         try:
             for future in as_completed(running):
