@@ -3,6 +3,7 @@
 import hashlib
 import io
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,7 @@ class TrainingState:
     patience : epochs without a lower tuning loss after which the training is finished.
     identity : what makes this training this one; a checkpoint of another one is not used.
     checkpoint : the file, or None to keep nothing.
+    save_every : seconds that pass at least between two saved epochs; the end is always saved.
     """
 
     def __init__(
@@ -62,9 +64,11 @@ class TrainingState:
         patience: int,
         identity: dict,
         checkpoint: Path | None,
+        save_every: float = 0.0,
     ):
         self.network, self.optimizer = network, optimizer
         self.patience, self.identity, self.checkpoint = patience, identity, checkpoint
+        self.save_every, self.saved_at = save_every, monotonic()
         self.rows: list[dict] = []
         self.best: dict[str, Tensor] = {}
         if checkpoint is not None and Path(checkpoint).is_file():
@@ -103,7 +107,10 @@ class TrainingState:
         if self.best_epoch() == row["epoch"]:
             state = self.network.state_dict()
             self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
-        self._save({"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()})
+        if monotonic() - self.saved_at >= self.save_every:
+            networks = {"network": self.network.state_dict()}
+            self._save(networks | {"optimizer": self.optimizer.state_dict()})
+            self.saved_at = monotonic()
 
     def _save(self, running: dict) -> None:
         if self.checkpoint is None:

@@ -31,6 +31,9 @@ from mrnetlib.networks import ExamNetwork
 #: checkpoint from before is taken for it.
 TRAINING_VERSION = 1
 
+#: Slices that go through a network together where nothing is trained.
+SLICES_AT_ONCE = 64
+
 #: Inverse strength of the probe's L2 penalty: exams are few and features many.
 PROBE_C = 0.003
 
@@ -115,15 +118,30 @@ def loss_of(logits: Tensor, labels: Tensor, weights: tuple[float, float]) -> Ten
     return functional.binary_cross_entropy_with_logits(logits.float(), labels, weight)
 
 
-def predict(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
-    """The network's probability for every exam of a bank, (E,) float64 in 0..1."""
+def _through(
+    network: ExamNetwork, step: Callable, bank: ExamBank, precision: str
+) -> list[torch.Tensor]:
+    """What `step` (the network or a part of it) gives for all exams of a bank, in their order.
+
+    Several small exams go through together, which changes nothing but the speed.
+    """
     device = network.mean.device
     network.eval()
-    logits = []
+    results, pack, count = [], [], 0
     with torch.inference_mode(), autocast(precision, device):
         for index in range(len(bank)):
-            slices = bank.exam(index).to(device).unsqueeze(1)  # (s, H, W) -> (s, 1, H, W)
-            logits.append(network(slices, [len(slices)]))
+            pack.append(bank.exam(index))
+            count += len(pack[-1])
+            if count >= SLICES_AT_ONCE or index == len(bank) - 1:
+                slices = torch.cat(pack).to(device).unsqueeze(1)  # (S, H, W) -> (S, 1, H, W)
+                results.append(step(slices, [len(part) for part in pack]))
+                pack, count = [], 0
+    return results
+
+
+def predict(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
+    """The network's probability for every exam of a bank, (E,) float64 in 0..1."""
+    logits = _through(network, network, bank, precision)
     return torch.cat(logits).double().sigmoid().cpu().numpy()
 
 
@@ -153,14 +171,7 @@ def predict_all(
 
 def exam_features(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
     """The pooled features of every exam of a bank, (E, F) float64."""
-    device = network.mean.device
-    network.eval()
-    features = []
-    with torch.inference_mode(), autocast(precision, device):
-        for index in range(len(bank)):
-            slices = bank.exam(index).to(device).unsqueeze(1)  # (s, H, W) -> (s, 1, H, W)
-            features.append(network.features(slices).float().amax(0))  # (s, F) -> (F,)
-    return torch.stack(features).double().cpu().numpy()
+    return torch.cat(_through(network, network.pool, bank, precision)).double().cpu().numpy()
 
 
 def probe_head(network: ExamNetwork, features: np.ndarray, labels: np.ndarray) -> None:
@@ -228,6 +239,7 @@ def fit(
     settings: TrainingSettings,
     checkpoint: Path | None = None,
     progress: bool = True,
+    save_every: float = 0.0,
 ) -> pd.DataFrame:
     """Fine-tune all parameters of `network` in place; it ends with its best epoch's weights.
 
@@ -237,6 +249,7 @@ def fit(
     train, tune : banks of one plane; `tune` only stops the training and picks the epoch.
     checkpoint : file that keeps the state after each epoch and the weights at the end; where it
         holds this very training (settings, exams and starting weights), training goes on from it.
+    save_every : seconds after which the next epoch is saved; 0 saves each.
 
     Returns
     -------
@@ -263,7 +276,7 @@ def fit(
         "exams": [bank.digest() for bank in (train, tune)],
         "start": fingerprint(network),
     }
-    state = TrainingState(network, optimizer, settings.patience, identity, checkpoint)
+    state = TrainingState(network, optimizer, settings.patience, identity, checkpoint, save_every)
     labels = torch.tensor(tune.labels[task].to_numpy(), dtype=torch.float64)
     weights = class_weights(train.labels[task])
     bar = tqdm(total=settings.epochs, initial=len(state.rows), desc=task, disable=not progress)

@@ -147,11 +147,15 @@ class ExamNetwork(nn.Module):
         normalized = (slices.float() - self.mean) / self.std
         return self.backbone(normalized.contiguous(memory_format=torch.channels_last))
 
-    def forward(self, slices: Tensor, lengths: list[int]) -> Tensor:
-        """Slices (S, 1, H, W) of exams with `lengths` slices, end to end -> logits (E,)."""
+    def pool(self, slices: Tensor, lengths: list[int]) -> Tensor:
+        """Slices (S, 1, H, W) of exams with `lengths` slices -> their strongest features (E, F)."""
         features = self.features(slices)  # (S, F)
         exams = [exam.amax(0) for exam in features.split(lengths)]  # E times (F,)
-        pooled = torch.stack(exams).float()  # (E, F)
+        return torch.stack(exams).float()  # (E, F)
+
+    def forward(self, slices: Tensor, lengths: list[int]) -> Tensor:
+        """Slices (S, 1, H, W) of exams with `lengths` slices, end to end -> logits (E,)."""
+        pooled = self.pool(slices, lengths)
         # In bf16 the logit would have three digits, and exams would tie that do not.
         with torch.autocast(pooled.device.type, enabled=False):
             return self.head(pooled).squeeze(1)  # (E, F) -> (E, 1) -> (E,)

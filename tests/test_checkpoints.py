@@ -103,3 +103,14 @@ def test_saved_tensors_come_back(tmp_path):
     read = load_checkpoint(tmp_path / "a.pt")
     assert torch.equal(read["a"], content["a"])
     assert read["b"] == content["b"]
+
+
+def test_epochs_between_two_saves_are_kept_in_memory_only(tmp_path):
+    path = tmp_path / "network.pt"
+    network = tiny_network()
+    optimizer = torch.optim.Adam(network.parameters())
+    state = TrainingState(network, optimizer, 2, {}, path, save_every=3600)
+    state.add(row(1, 0.5))
+    assert not path.exists()
+    state.finish()
+    assert len(load_checkpoint(path)["rows"]) == 1
