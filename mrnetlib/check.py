@@ -7,25 +7,10 @@ import pandas as pd
 
 from mrnetlib import exams
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
-from mrnetlib.published import MRNET_COUNTS
+from mrnetlib.published import MRNET_COUNTS, MRNET_SLICES
 
 #: Problems that are printed one by one.
 SHOWN = 20
-
-#: Slices per exam in MRNet-v1.0: least, median, most; and in all, where it is known.
-#: Counted from its volumes (Bien et al. 2018).
-MRNET_SLICES = {
-    "train": {
-        "axial": (19, 35, 61, 38_778),
-        "coronal": (17, 30, 58, 33_649),
-        "sagittal": (17, 30, 51, 34_370),
-    },
-    "valid": {
-        "axial": (20, 34, 52, None),
-        "coronal": (17, 30, 48, None),
-        "sagittal": (21, 30, 45, None),
-    },
-}
 
 
 def compare(folder: Path) -> pd.DataFrame:

@@ -50,6 +50,27 @@ MRNET_COUNTS["hidden"] = {
     for name, count in MRNET_COUNTS["all"].items()
 }
 
+#: Slices per exam in MRNet-v1.0: least, median, most; and in all, where it is known.
+#: Counted from its volumes (Bien et al. 2018).
+MRNET_SLICES = {
+    "train": {
+        "axial": (19, 35, 61, 38_778),
+        "coronal": (17, 30, 58, 33_649),
+        "sagittal": (17, 30, 51, 34_370),
+    },
+    "valid": {
+        "axial": (20, 34, 52, None),
+        "coronal": (17, 30, 48, None),
+        "sagittal": (21, 30, 45, None),
+    },
+}
+
+#: (abnormal, acl, meniscus) -> exams of MRNet-v1.0's train and valid sets, from its label files.
+MRNET_COMBINATIONS = {
+    "train": {(0, 0, 0): 217, (1, 0, 0): 433, (1, 0, 1): 272, (1, 1, 0): 83, (1, 1, 1): 125},
+    "valid": {(0, 0, 0): 25, (1, 0, 0): 20, (1, 0, 1): 21, (1, 1, 0): 23, (1, 1, 1): 31},
+}
+
 #: Positive and negative test exams of each class; `fitting_sizes` finds the same from the rates.
 CLASS_SIZES = {
     name: (MRNET_COUNTS["valid"][name], TEST_EXAMS - MRNET_COUNTS["valid"][name])

@@ -148,7 +148,7 @@ def run_pretraining(study: Study, architecture: str) -> None:
     note_run(study, run, "pretraining", {"architecture": architecture}, perf_counter() - start)
 
 
-def _wait_for(process: subprocess.Popen) -> int:
+def wait_for(process: subprocess.Popen) -> int:
     """Wait for Snakemake, also after Ctrl-C: it has its jobs to end and its lock to give back."""
     while True:
         try:
@@ -168,7 +168,7 @@ def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> 
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--dry-run"] if dry_run else ["--quiet", "rules", "host"]
     command += ["--config", f"study={study.name}"]
-    status = _wait_for(subprocess.Popen(command, cwd=study.root))
+    status = wait_for(subprocess.Popen(command, cwd=study.root))
     if status == 0 and not dry_run:
         print((study.results / "table1.md").read_text(encoding="utf-8"))
         print(f"Report: {study.results / '04_single_vs_multi_view.html'}")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import COMBINATIONS
 
-from mrnetlib import banks, check, exams, finetune, intensity
+from mrnetlib import banks, check, exams, finetune, intensity, published
 from mrnetlib.banks import ExamBank
 from mrnetlib.names import PLANES, SPLITS, TASKS
 from mrnetlib.networks import ExamNetwork
@@ -27,7 +27,7 @@ PLANE, TASK = "sagittal", "acl"
 
 def slice_counts(split, plane, count):
     """Slices of each exam, from MRNet's fewest over its median to its most."""
-    least, median, most, _ = check.MRNET_SLICES[split][plane]
+    least, median, most, _ = published.MRNET_SLICES[split][plane]
     return np.interp(np.linspace(0, 1, count), [0, 0.5, 1], [least, median, most]).round()
 
 
@@ -61,7 +61,7 @@ def test_check_passes_and_counts_what_is_there(mrnet, capsys):
     out = capsys.readouterr().out
     lines = {line[:32].strip(): line[32:].split() for line in out.splitlines()}
     assert lines["train  exams"] == ["24", "1,130", "*"]
-    for split, planes in check.MRNET_SLICES.items():
+    for split, planes in published.MRNET_SLICES.items():
         for plane, (least, _, most, _) in planes.items():
             assert lines[f"{split:6} {plane} slices, min"] == [str(least), str(least)]
             assert lines[f"{split:6} {plane} slices, max"] == [str(most), str(most)]

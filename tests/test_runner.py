@@ -1,6 +1,8 @@
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -201,3 +203,24 @@ def test_the_snakefiles_commands_write_the_reports_that_it_names():
             checked.append(run)
     networks = len(study.settings.architectures) * len(study.settings.planes)
     assert len(checked) == len(set(checked)) == networks + 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups and SIGINT are POSIX's")
+def test_ctrl_c_waits_until_the_jobs_have_ended(tmp_path):
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import pathlib, sys, time\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n    time.sleep(1)\n"
+        "    pathlib.Path(sys.argv[1]).write_text('ended')\n    sys.exit(7)\n"
+    )
+    code = (
+        "import subprocess, sys; from mrnetlib.runner import wait_for; "
+        "sys.exit(wait_for(subprocess.Popen([sys.executable, *sys.argv[1:]])))"
+    )
+    words = [sys.executable, "-c", code, str(child), str(tmp_path / "note")]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert parent.stdout.readline() == "ready\n"
+    os.killpg(parent.pid, signal.SIGINT)
+    assert parent.wait(20) == 7
+    assert (tmp_path / "note").read_text() == "ended"

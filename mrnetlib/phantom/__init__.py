@@ -5,8 +5,6 @@
 
 from mrnetlib.phantom.anatomy import Knee, draw_knee, measure, paint_knee
 from mrnetlib.phantom.cohort import (
-    MRNET_COUNTS,
-    MRNET_SLICES,
     PhantomExam,
     Protocol,
     describe_exam,
@@ -20,8 +18,6 @@ from mrnetlib.phantom.writer import write_exams
 
 __all__ = [
     "LESIONS",
-    "MRNET_COUNTS",
-    "MRNET_SLICES",
     "Geometry",
     "Knee",
     "Lesion",

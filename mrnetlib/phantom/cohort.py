@@ -7,22 +7,17 @@ import numpy as np
 import pandas as pd
 
 from mrnetlib.files import InputError
-from mrnetlib.names import PLANES, TASKS
+from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 from mrnetlib.phantom import scanner as imaging
 from mrnetlib.phantom.anatomy import draw_knee, paint_knee
 from mrnetlib.phantom.canvas import rotation
 from mrnetlib.phantom.lesions import Lesion, draw_lesions
 from mrnetlib.phantom.surgery import Surgeon
 from mrnetlib.phantom.tissues import draw_scanner
-
-#: (abnormal, acl, meniscus) -> exams in MRNet-v1.0's train and valid sets (Bien et al. 2018).
-MRNET_COUNTS = {
-    "train": {(0, 0, 0): 217, (1, 0, 0): 433, (1, 0, 1): 272, (1, 1, 0): 83, (1, 1, 1): 125},
-    "test": {(0, 0, 0): 25, (1, 0, 0): 20, (1, 0, 1): 21, (1, 1, 0): 23, (1, 1, 1): 31},
-}
+from mrnetlib.published import MRNET_COMBINATIONS, MRNET_SLICES
 
 #: Slices per exam in MRNet-v1.0's train set: least, median, most.
-MRNET_SLICES = {"axial": (19, 35, 61), "coronal": (17, 30, 58), "sagittal": (17, 30, 51)}
+SLICES = {plane: counts[:3] for plane, counts in MRNET_SLICES["train"].items()}
 
 #: mm covered by the slices of a plane, and the middle of that, knee frame (x, y, z).
 COVERAGE = {"axial": 112.0, "coronal": 104.0, "sagittal": 98.0}
@@ -45,7 +40,7 @@ class Protocol:
 
     image_size: int = 256
     field_of_view_mm: float = 150.0
-    slices: dict[str, tuple[int, int, int]] = field(default_factory=lambda: dict(MRNET_SLICES))
+    slices: dict[str, tuple[int, int, int]] = field(default_factory=lambda: dict(SLICES))
     coverage_mm: dict[str, float] = field(default_factory=lambda: dict(COVERAGE))
     thickness_mm: float = 4.5
     severity: float = 1.0
@@ -141,7 +136,7 @@ def draw_labels(train: int, test: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng([seed, 0])
     rows = []
     for split, total in (("train", train), ("test", test)):
-        counts = apportion(MRNET_COUNTS[split], total)
+        counts = apportion(MRNET_COMBINATIONS[MRNET_FOLDERS[split]], total)
         labels = [key for key, count in counts.items() for _ in range(count)]
         rows += [(split, *labels[i]) for i in rng.permutation(total)]
     table = pd.DataFrame(rows, columns=["split", "abnormal", "acl", "meniscus"])

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from mrnetlib.files import InputError, read_json, write_array, write_csv, write_json, write_text
-from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
+from mrnetlib.exams import volume_path, write_exam, write_labels
+from mrnetlib.files import InputError, read_json, write_array, write_csv, write_json
+from mrnetlib.names import PLANES, TASKS
 from mrnetlib.phantom.cohort import (
     PhantomExam,
     Protocol,
@@ -40,17 +41,15 @@ def _done(folder: Path, split: str, exam: str, format: str) -> bool:
     """Whether the exam is complete: what is written last is there."""
     if format == "dicom":
         return (folder / "dicom" / exam).is_dir()
-    last = folder / "exams" / MRNET_FOLDERS[split] / PLANES[-1] / f"{exam}.npy"
-    return last.is_file()
+    return volume_path(folder / "exams", split, PLANES[-1], exam).is_file()
 
 
 def _write_exam(folder: Path, made: PhantomExam, split: str, format: str, seed: int) -> None:
     for plane in PLANES:
         write_array(folder / "lesions" / plane / f"{made.exam}.npy", made.lesions[plane])
     if format == "mrnet":
-        for plane in PLANES:
-            path = folder / "exams" / MRNET_FOLDERS[split] / plane / f"{made.exam}.npy"
-            write_array(path, to_uint8(made.volumes[plane]))
+        volumes = {plane: to_uint8(volume) for plane, volume in made.volumes.items()}
+        write_exam(folder / "exams", split, made.exam, volumes)
         return
     final = folder / "dicom" / made.exam
     temporary = folder / UNFINISHED / f"{made.exam}-{os.getpid()}"
@@ -93,11 +92,8 @@ def _write_labels(folder: Path, table: pd.DataFrame, format: str) -> None:
     if format == "dicom":
         write_csv(folder / "dicom" / "labels.csv", table)
         return
-    for split, name in MRNET_FOLDERS.items():
-        rows = table[table["split"] == split]
-        for task in TASKS:
-            lines = [f"{e},{v}\n" for e, v in zip(rows["exam"], rows[task], strict=True)]
-            write_text(folder / "exams" / f"{name}-{task}.csv", "".join(lines))
+    for split, rows in table.groupby("split"):
+        write_labels(folder / "exams", split, rows.set_index("exam"))
 
 
 def _write_findings(folder: Path, table: pd.DataFrame, protocol: Protocol, seed: int) -> None:
