@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from scipy.stats import norm
 from torch import nn
 
 from mrnetlib import banks, exams
@@ -121,3 +122,22 @@ def write_notebook(root, name, *cells, parameters="study = 'phantom'\nseed = 0")
     content.metadata["language_info"] = {"name": "python"}
     (root / "notebooks").mkdir(exist_ok=True)
     nbformat.write(content, root / "notebooks" / f"{name}.ipynb")
+
+
+def draw_models(seed, exams=120, models=4, decimals=None):
+    """Labels and informative probabilities; few decimals make many ties."""
+    generator = np.random.default_rng(seed)
+    label = generator.permutation(np.arange(exams) < exams * 0.4).astype(int)
+    score = generator.normal(label[:, None] * 1.2, 1, (exams, models))
+    probability = 1 / (1 + np.exp(-score))
+    return label, probability if decimals is None else probability.round(decimals)
+
+
+def paired_models(seed, better=0.8, exams=120):
+    """Two models that share half of their noise; the first is better by `better` deviations."""
+    generator = np.random.default_rng(seed)
+    label = (np.arange(exams) % 5 < 2).astype(int)
+    shared = generator.normal(size=exams)
+    first = label * (0.8 + better) + shared + generator.normal(size=exams)
+    second = label * 0.8 + shared + generator.normal(size=exams)
+    return label, norm.cdf(first / 2), norm.cdf(second / 2)

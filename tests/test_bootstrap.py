@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from conftest import draw_models, paired_models
 from sklearn.metrics import roc_auc_score
 
 from mrnetlib.bootstrap import bootstrap_auc, bootstrap_counts, from_draws, paired_bootstrap
@@ -13,28 +13,9 @@ from mrnetlib.files import InputError
 from mrnetlib.statistics import delong
 
 
-def draw(seed, exams=120, models=4, decimals=None):
-    """Labels and informative probabilities; few decimals make many ties."""
-    generator = np.random.default_rng(seed)
-    label = generator.permutation(np.arange(exams) < exams * 0.4).astype(int)
-    score = generator.normal(label[:, None] * 1.2, 1, (exams, models))
-    probability = 1 / (1 + np.exp(-score))
-    return label, probability if decimals is None else probability.round(decimals)
-
-
-def models(seed, better=0.8, exams=120):
-    """Two models that share half of their noise; the first is better by `better` deviations."""
-    generator = np.random.default_rng(seed)
-    label = (np.arange(exams) % 5 < 2).astype(int)
-    shared = generator.normal(size=exams)
-    first = label * (0.8 + better) + shared + generator.normal(size=exams)
-    second = label * 0.8 + shared + generator.normal(size=exams)
-    return label, norm.cdf(first / 2), norm.cdf(second / 2)
-
-
 @pytest.mark.parametrize("decimals", [None, 1])
 def test_bootstrap_areas_are_those_of_the_drawn_exams(decimals):
-    label, probability = draw(4, exams=40, decimals=decimals)
+    label, probability = draw_models(4, exams=40, decimals=decimals)
     counts = bootstrap_counts(label, 20, np.random.default_rng(0))
     areas = bootstrap_auc(label, probability, counts)
     for sample, row in zip(counts.astype(int), areas, strict=True):
@@ -55,7 +36,7 @@ def test_bootstrap_keeps_every_stratum_and_repeats_with_its_seed():
 
 
 def test_bootstrap_spread_is_delongs():
-    label, probability = draw(6, models=1)
+    label, probability = draw_models(6, models=1)
     areas = bootstrap_auc(
         label, probability, bootstrap_counts(label, 4000, np.random.default_rng(1))
     )
@@ -82,7 +63,7 @@ def test_bootstrap_without_the_label_among_the_strata_is_refused():
 
 
 def test_bootstrap_agrees_with_delong_and_repeats_with_its_seed():
-    label, first, second = models(4, better=0.3)
+    label, first, second = paired_models(4, better=0.3)
     one, again = (
         paired_bootstrap(label, first, second, np.random.default_rng(5)) for _ in range(2)
     )
@@ -103,7 +84,7 @@ def test_from_draws_counts_the_smaller_side():
 
 def test_paired_bootstrap_finds_a_planted_difference_and_refuses_other_exams():
     generator = np.random.default_rng(2)
-    assert paired_bootstrap(*models(3, better=1.0), generator).p < 0.01
-    assert paired_bootstrap(*models(3, better=0.0), generator).p > 0.05
+    assert paired_bootstrap(*paired_models(3, better=1.0), generator).p < 0.01
+    assert paired_bootstrap(*paired_models(3, better=0.0), generator).p > 0.05
     with pytest.raises(InputError, match="Compare the same exams"):
         paired_bootstrap([0, 1, 1], [0.1, 0.2, 0.3], [0.1, 0.2], generator)

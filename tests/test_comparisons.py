@@ -4,6 +4,7 @@ from math import comb
 
 import numpy as np
 import pytest
+from conftest import paired_models
 from scipy.stats import norm
 
 from mrnetlib.comparisons import (
@@ -18,18 +19,8 @@ from mrnetlib.files import InputError
 from mrnetlib.statistics import Interval, delong, hanley_mcneil_variance, newcombe_interval
 
 
-def models(seed, better=0.8, exams=120):
-    """Two models that share half of their noise; the first is better by `better` deviations."""
-    generator = np.random.default_rng(seed)
-    label = (np.arange(exams) % 5 < 2).astype(int)
-    shared = generator.normal(size=exams)
-    first = label * (0.8 + better) + shared + generator.normal(size=exams)
-    second = label * 0.8 + shared + generator.normal(size=exams)
-    return label, norm.cdf(first / 2), norm.cdf(second / 2)
-
-
 def test_paired_delong_uses_the_covariance():
-    label, first, second = models(0)
+    label, first, second = paired_models(0)
     areas, covariance = delong(label, np.column_stack([first, second]))
     found = paired_delong(label, first, second)
     deviation = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
@@ -41,7 +32,7 @@ def test_paired_delong_uses_the_covariance():
 
 
 def test_paired_delong_turns_its_sign_with_its_models():
-    label, first, second = models(1)
+    label, first, second = paired_models(1)
     one, other = paired_delong(label, first, second), paired_delong(label, second, first)
     assert one.difference == pytest.approx(-other.difference)
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
@@ -49,7 +40,7 @@ def test_paired_delong_turns_its_sign_with_its_models():
 
 
 def test_paired_delong_finds_a_planted_difference_and_no_other():
-    planted, none = models(3, better=1.0), models(3, better=0.0)
+    planted, none = paired_models(3, better=1.0), paired_models(3, better=0.0)
     assert paired_delong(*planted).low > 0
     assert paired_delong(*planted).p < 0.01
     assert paired_delong(*none).low < 0 < paired_delong(*none).high
@@ -57,7 +48,7 @@ def test_paired_delong_finds_a_planted_difference_and_no_other():
 
 
 def test_delong_is_wrong_in_one_of_twenty_without_a_difference():
-    wrong = sum(paired_delong(*models(seed, better=0.0)).p < 0.05 for seed in range(600))
+    wrong = sum(paired_delong(*paired_models(seed, better=0.0)).p < 0.05 for seed in range(600))
     assert 0.03 < wrong / 600 < 0.075
 
 
@@ -78,7 +69,7 @@ def test_paired_delong_without_variance_is_cautious(label, first, second, differ
 
 
 def test_models_that_order_exams_alike_do_not_differ():
-    label, first, _ = models(5)
+    label, first, _ = paired_models(5)
     found = paired_delong(label, first, first**2)
     assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
     constant = paired_delong(label, np.full(120, 0.5), np.full(120, 0.9))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import draw_models
 from scipy.stats import mannwhitneyu, norm
 from sklearn.metrics import roc_auc_score
 
@@ -17,15 +18,6 @@ from mrnetlib.statistics import (
     newcombe_interval,
     wilson_interval,
 )
-
-
-def draw(seed, exams=120, models=4, decimals=None):
-    """Labels and informative probabilities; few decimals make many ties."""
-    generator = np.random.default_rng(seed)
-    label = generator.permutation(np.arange(exams) < exams * 0.4).astype(int)
-    score = generator.normal(label[:, None] * 1.2, 1, (exams, models))
-    probability = 1 / (1 + np.exp(-score))
-    return label, probability if decimals is None else probability.round(decimals)
 
 
 def slow_delong(label, probability):
@@ -46,7 +38,7 @@ def slow_delong(label, probability):
 
 @pytest.mark.parametrize("decimals", [None, 2, 1])
 def test_delong_is_its_definition_with_and_without_ties(decimals):
-    label, probability = draw(1, exams=60, decimals=decimals)
+    label, probability = draw_models(1, exams=60, decimals=decimals)
     areas, covariance = delong(label, probability)
     expected_areas, expected_covariance = slow_delong(label, probability)
     np.testing.assert_allclose(areas, expected_areas, atol=1e-12, rtol=0)
@@ -55,7 +47,7 @@ def test_delong_is_its_definition_with_and_without_ties(decimals):
 
 @pytest.mark.parametrize("decimals", [None, 1])
 def test_auc_agrees_with_scikit_learn_and_scipy(decimals):
-    label, probability = draw(2, decimals=decimals)
+    label, probability = draw_models(2, decimals=decimals)
     for column in probability.T:
         u = mannwhitneyu(column[label == 1], column[label == 0]).statistic
         assert auc(label, column) == pytest.approx(roc_auc_score(label, column), abs=1e-14)
@@ -71,7 +63,7 @@ def test_auc_of_known_orders():
 
 def test_influence_of_tasks_side_by_side_gives_their_covariance():
     # two tasks with one and the same label: the cross term must be DeLong's own
-    label, probability = draw(3, models=2)
+    label, probability = draw_models(3, models=2)
     shares = [influence(label, column)[1][:, 0] for column in probability.T]
     _, covariance = delong(label, probability)
     assert shares[0] @ shares[1] == pytest.approx(covariance[0, 1], abs=1e-15)
