@@ -8,8 +8,7 @@
 2. Standardization of a uint16 volume of 32 x 512 x 512 against torchio's, where torchio is there.
 3. Peak memory for few and for many studies.
 
-Each time is the best of several runs, because a shared machine only ever makes things slower;
-seconds of a core leave out what other processes took.
+Each time is the median of several runs; seconds of a core leave out what other processes took.
 """
 
 import argparse
@@ -30,6 +29,8 @@ from mrnetlib import intensity
 from mrnetlib.dicom import convert, parallel
 from mrnetlib.files import write_json
 from mrnetlib.names import PLANES, TASKS
+from mrnetlib.provenance import commit, machine, versions
+from mrnetlib.study import load
 
 SIZE = 256
 SLICES = 32
@@ -41,15 +42,15 @@ ORIENTATION = {
 AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
-def best(work: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Least seconds that `work` took in some runs: by the clock, and of this process's core."""
+def median(work: Callable[[], object], runs: int) -> tuple[float, float]:
+    """Median seconds of `work` over some runs: by the clock, and of this process's core."""
     clock, core = [], []
     for _ in range(runs):
         start = time.perf_counter(), time.process_time()
         work()
         clock.append(time.perf_counter() - start[0])
         core.append(time.process_time() - start[1])
-    return min(clock), min(core)
+    return float(np.median(clock)), float(np.median(core))
 
 
 def image(rng: np.random.Generator) -> np.ndarray:
@@ -159,8 +160,8 @@ def measure_door(folder: Path, studies: int, runs: int) -> dict[str, float]:
     landmarks = intensity.Landmarks(intensity.PERCENTILES, scale, 1)
     intensity.save(folder / "landmarks.json", dict.fromkeys(PLANES, landmarks))
     slices, cores = studies * len(PLANES) * SLICES, parallel.cores()
-    plain = best(lambda: plain_loop(folder / "all"), runs)
-    one = best(lambda: to_banks(folder / "all", folder / "landmarks.json", 1), runs)
+    plain = median(lambda: plain_loop(folder / "all"), runs)
+    one = median(lambda: to_banks(folder / "all", folder / "landmarks.json", 1), runs)
     found = {
         "slices": slices,
         "cores": cores,
@@ -170,7 +171,7 @@ def measure_door(folder: Path, studies: int, runs: int) -> dict[str, float]:
         "files to standardized banks, slices per second of a core": slices / one[1],
     }
     if cores > 1:
-        spread = best(lambda: to_banks(folder / "all", folder / "landmarks.json", cores), runs)
+        spread = median(lambda: to_banks(folder / "all", folder / "landmarks.json", cores), runs)
         found[f"files to standardized banks, {cores} processes, slices/s"] = slices / spread[0]
     if Path("/proc/self/status").exists():
         found["peak memory of one process, 2 studies, MB"] = peak_memory(few)
@@ -183,7 +184,7 @@ def measure_standardization(runs: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
     volume = rng.gamma(2.0, 300.0, (32, 512, 512)).astype(np.uint16)
     landmarks = intensity.learn([volume], "all")
-    ours = best(lambda: intensity.apply(volume, landmarks, "all"), 2 * runs)
+    ours = median(lambda: intensity.apply(volume, landmarks, "all"), 2 * runs)
     found = {"standardize 32 x 512 x 512 uint16, ours, ms": 1000 * ours[0]}
     try:
         import torch
@@ -197,7 +198,7 @@ def measure_standardization(runs: int) -> dict[str, float]:
     transform = torchio.HistogramStandardization({"image": standard})
     tensor = torch.from_numpy(volume.astype(np.int32))[None]
     subject = torchio.Subject(image=torchio.ScalarImage(tensor=tensor))
-    theirs = best(lambda: transform(subject), runs)
+    theirs = median(lambda: transform(subject), runs)
     expected = transform(subject)["image"].data.numpy()[0] / 100
     moved = (
         intensity.map_values(volume, intensity.measure(volume, "all"), landmarks.standard)
@@ -222,7 +223,9 @@ def main() -> None:
     found |= measure_standardization(arguments.runs)
     print(pd.Series(found).to_string(float_format=lambda value: f"{value:,.4g}"))
     if arguments.json:
-        write_json(arguments.json, found)
+        this = load("phantom")
+        content = {"measured": found, "machine": machine(this), "versions": versions()}
+        write_json(arguments.json, content | commit(this.root))
 
 
 if __name__ == "__main__":

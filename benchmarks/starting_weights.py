@@ -4,13 +4,15 @@
 
 For every architecture, one plane and all tasks: backbone from He's initialization or pretrained on
 the slices, head random or from a linear probe; the rest as the study has it. Only the tuning exams
-are looked at. Writes ``results/<study>/starting_weights.csv``, which notebook 02 shows. Run the
-study first: its banks and pretrained backbones are used.
+are looked at. Writes ``results/<study>/starting_weights.csv``, which notebook 02 shows, and beside
+it a ``.json`` with what the numbers depend on. Run the study first: its banks and pretrained
+backbones are used.
 """
 
 import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -20,9 +22,10 @@ from tqdm.auto import tqdm
 
 from mrnetlib import finetune, study
 from mrnetlib.banks import ExamBank
-from mrnetlib.files import write_csv
+from mrnetlib.files import write_csv, write_json
 from mrnetlib.networks import ExamNetwork
 from mrnetlib.pretrain import starting_backbone
+from mrnetlib.provenance import commit, machine, versions
 from mrnetlib.statistics import auc
 
 STARTS = tuple(product(("none", "pretrained"), ("random", "probe")))
@@ -69,7 +72,11 @@ def main() -> None:
         jobs = [pool.submit(measure, this.name, *case, arguments.plane) for case in cases]
         rows = [job.result() for job in tqdm(jobs, "starts")]
     table = pd.DataFrame(rows)
-    write_csv(this.results / "starting_weights.csv", table)
+    path = this.results / "starting_weights.csv"
+    write_csv(path, table)
+    settings = asdict(this.settings) | {"exams_folder": None}
+    content = {"settings": settings, "machine": machine(this), "versions": versions()}
+    write_json(path.with_suffix(".json"), content | commit(this.root))
     print(table.round(3).to_string(index=False))
 
 
