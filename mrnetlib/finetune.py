@@ -203,7 +203,6 @@ def train_epoch(
     task: str,
     settings: TrainingSettings,
     epoch: int,
-    step_done: Callable[[], object] = lambda: None,
 ) -> float:
     """One pass over the training exams in a new order; returns the mean loss of its steps.
 
@@ -227,7 +226,6 @@ def train_epoch(
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-        step_done()
     return torch.stack(losses).mean().item()
 
 
