@@ -27,7 +27,7 @@ OF_EXAMS = [
 ]
 OF_TRAINING = [
     "weights", "head", "epochs", "patience", "learning_rate", "weight_decay", "batch_exams", "flip",
-    "rotation", "shift", "precision", "device", "threads", "seed",
+    "rotation", "shift", "precision", "compile", "deterministic", "device", "threads", "seed",
 ]
 
 # Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.

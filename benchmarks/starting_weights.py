@@ -17,15 +17,13 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-import torch
 from tqdm.auto import tqdm
 
-from mrnetlib import finetune, study
+from mrnetlib import finetune, inference, study
 from mrnetlib.banks import ExamBank
 from mrnetlib.files import write_csv, write_json
-from mrnetlib.networks import ExamNetwork
-from mrnetlib.pretrain import starting_backbone
 from mrnetlib.provenance import commit, machine, versions
+from mrnetlib.starting import probe_head, starting_backbone, starting_network
 from mrnetlib.statistics import auc
 
 STARTS = tuple(product(("none", "pretrained"), ("random", "probe")))
@@ -42,12 +40,12 @@ def measure(name: str, architecture: str, weights: str, head: str, plane: str) -
     rows = []
     for task in this.settings.tasks:
         backbone = starting_backbone(architecture, source, this.settings.seed)
-        torch.manual_seed(finetune.seed_of("head", settings.seed, architecture, plane, task))
-        network = ExamNetwork(backbone, train.mean, train.std).to(device)
+        seed = finetune.seed_of("head", settings.seed, architecture, plane, task)
+        network = starting_network(backbone.to(device), train, seed)
         if head == "probe":
-            features = finetune.exam_features(network, train, settings.precision)
-            finetune.probe_head(network, features, train.labels[task].to_numpy())
-        before = finetune.predict(network, tune, settings.precision)
+            features = inference.exam_features(network, train, settings.precision)
+            probe_head(network, features, train.labels[task].to_numpy())
+        before = inference.predict(network, tune, settings.precision)
         history = finetune.fit(network, train, tune, task, settings, progress=False)
         best = history[history["best"] == 1].iloc[0]
         rows.append(

@@ -2,12 +2,15 @@
 
 ``<split>_<plane>.npy`` holds uint8 (S, H, W), the slices of all exams one after the other;
 ``<split>_<plane>.json`` says where each exam begins, its labels, and the file's checksum. A bank
-is a memory map until `ExamBank.to` puts it on a device, where training then never waits for a
+is a memory map until `ExamBank.resident` puts it on a GPU, where training then never waits for a
 disk.
 """
 
 import hashlib
-from collections.abc import Iterable
+import mmap
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,30 +101,41 @@ class Batch:
     lengths: list[int]
     labels: torch.Tensor
 
+    def pinned(self) -> "Batch":
+        """The same in page-locked memory, from where a GPU fetches it by itself."""
+        return Batch(self.slices.pin_memory(), self.lengths, self.labels.pin_memory())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on `device`."""
+        slices, labels = (part.to(device, non_blocking=True) for part in (self.slices, self.labels))
+        return Batch(slices, self.lengths, labels)
+
 
 @dataclass(frozen=True, repr=False)
 class ExamBank:
-    """All slices of one plane and split.
+    """All slices of one plane and split, or of a choice of its exams.
 
     Attributes
     ----------
     slices : uint8 tensor (S, H, W), a memory map or resident on a device.
-    offsets : int64 (E + 1,); exam i is ``slices[offsets[i]:offsets[i + 1]]``.
+    spans : int64 (E, 2); exam i is ``slices[spans[i, 0]:spans[i, 1]]``.
     exams : the E exam numbers.
     labels : DataFrame (E rows), columns of 0 and 1 named after the tasks.
     mean, std : of this bank's pixels, in 0..255.
     sha256 : of the bank's file.
+    mapping : the memory map while `slices` is one.
     """
 
     plane: str
     split: str
     slices: torch.Tensor
-    offsets: np.ndarray
+    spans: np.ndarray
     exams: list[str]
     labels: pd.DataFrame
     mean: float
     std: float
     sha256: str
+    mapping: mmap.mmap | None = None
 
     @classmethod
     def open(cls, folder: Path, split: str, plane: str, verify: bool = False) -> "ExamBank":
@@ -144,40 +158,91 @@ class ExamBank:
                 "Run notebook 01_preprocessing again."
             )
         labels = pd.DataFrame(manifest["labels"], index=manifest["exams"])
-        slices = torch.from_numpy(array)
+        spans = np.stack([offsets[:-1], offsets[1:]], axis=1)
         rest = [manifest[key] for key in ("mean", "std", "sha256")]
-        return cls(plane, split, slices, offsets, manifest["exams"], labels, *rest)
+        slices, mapping = torch.from_numpy(array), array.base
+        return cls(plane, split, slices, spans, manifest["exams"], labels, *rest, mapping)
 
     def __len__(self) -> int:
         return len(self.exams)
 
     def __repr__(self) -> str:
         positives = ", ".join(f"{task} {int(self.labels[task].sum())}" for task in self.labels)
-        count, height, width = self.slices.shape
+        height, width = self.slices.shape[1:]
         return (
-            f"ExamBank({self.split} {self.plane}: {len(self)} exams, {count} slices of "
-            f"{height} x {width}; positive: {positives})"
+            f"ExamBank({self.split} {self.plane}: {len(self)} exams, {self.lengths.sum()} slices "
+            f"of {height} x {width}; positive: {positives})"
         )
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of slices of each exam, (E,) int64."""
+        return self.spans[:, 1] - self.spans[:, 0]
+
     def digest(self) -> str:
-        """SHA-256 over the pixels' checksum, the exams, where they begin, and their labels."""
-        parts = (self.sha256, self.exams, self.offsets.tolist(), self.labels.to_dict("list"))
+        """SHA-256 over the pixels' checksum, the exams, where they lie, and their labels."""
+        parts = (self.sha256, self.exams, self.spans.tolist(), self.labels.to_dict("list"))
         return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def select(self, indices: Iterable[int]) -> "ExamBank":
+        """The bank of some of its exams, in the order given; no slice is copied."""
+        indices = np.asarray(list(indices), np.int64)
+        chosen = {
+            "spans": self.spans[indices],
+            "exams": [self.exams[index] for index in indices],
+            "labels": self.labels.iloc[indices],
+        }
+        return ExamBank(**vars(self) | chosen)
 
     def to(self, device: torch.device) -> "ExamBank":
         """The same bank with its slices resident on `device`."""
-        return ExamBank(**{**vars(self), "slices": self.slices.to(device)})
+        return ExamBank(**vars(self) | {"slices": self.slices.to(device), "mapping": None})
+
+    def resident(self, device: torch.device) -> "ExamBank":
+        """The same bank, on a GPU where it takes at most half of the memory that is free there.
+
+        On a CPU the file stays mapped: the system keeps in memory what there is room for.
+        """
+        if device.type != "cuda":
+            return self
+        free, _ = torch.cuda.mem_get_info(device)
+        return self.to(device) if self.slices.nbytes <= free // 2 else self
 
     def exam(self, index: int) -> torch.Tensor:
         """Slices (s, H, W) uint8 of the exam at `index`."""
-        return self.slices[self.offsets[index] : self.offsets[index + 1]]
+        first, last = self.spans[index]
+        return self.slices[first:last]
+
+    def read(self, indices: Iterable[int]) -> torch.Tensor:
+        """Slices (S, 1, H, W) uint8 of the exams at `indices`, end to end, without padding."""
+        slices = torch.cat([self.exam(int(index)) for index in indices])
+        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            # What was copied need not count as this process's memory, too.
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+        return slices.unsqueeze(1)  # (S, H, W) -> (S, 1, H, W)
 
     def batch(self, indices: Iterable[int], task: str) -> Batch:
-        """The exams at `indices` laid end to end, without padding."""
+        """The exams at `indices` with their labels of a task."""
         indices = [int(index) for index in indices]
-        parts = [self.exam(index) for index in indices]
-        slices = torch.cat(parts).unsqueeze(1)  # (S, H, W) -> (S, 1, H, W)
-        labels = torch.tensor(
-            self.labels[task].to_numpy()[indices], dtype=torch.float32, device=slices.device
-        )
-        return Batch(slices, [len(part) for part in parts], labels)
+        slices = self.read(indices)
+        labels = self.labels[task].to_numpy()[indices]
+        labels = torch.tensor(labels, dtype=torch.float32, device=slices.device)
+        return Batch(slices, self.lengths[indices].tolist(), labels)
+
+    def batches(
+        self, steps: Iterable[Iterable[int]], task: str, device: torch.device
+    ) -> Iterator[Batch]:
+        """The batches of a pass on `device`, one for the indices of each step.
+
+        For a GPU that does not hold the bank, the next batch is read while one is used.
+        """
+        if device.type != "cuda" or self.slices.is_cuda:
+            yield from (self.batch(indices, task).to(device) for indices in steps)
+            return
+        with ThreadPoolExecutor(1) as reader:
+            ahead = deque()
+            for indices in steps:
+                ahead.append(reader.submit(lambda i: self.batch(i, task).pinned(), indices))
+                if len(ahead) > 1:
+                    yield ahead.popleft().result().to(device)
+            yield from (waiting.result().to(device) for waiting in ahead)

@@ -5,8 +5,6 @@ and updates all parameters with Adam; the training stops when the tuning exams n
 """
 
 import hashlib
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +12,6 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 from tqdm.auto import tqdm
@@ -23,19 +20,15 @@ from mrnetlib import augment
 from mrnetlib.augment import Augmentation
 from mrnetlib.banks import ExamBank
 from mrnetlib.checkpoints import TrainingState, fingerprint
+from mrnetlib.devices import autocast, compile_backbone
 from mrnetlib.evaluate import auc
 from mrnetlib.files import InputError
+from mrnetlib.inference import predict
 from mrnetlib.networks import ExamNetwork
 
 #: Raised when this loop, the augmentation or the networks change what a training gives, so that no
 #: checkpoint from before is taken for it.
-TRAINING_VERSION = 1
-
-#: Slices that go through a network together where nothing is trained.
-SLICES_AT_ONCE = 64
-
-#: Inverse strength of the probe's L2 penalty: exams are few and features many.
-PROBE_C = 0.003
+TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +43,8 @@ class TrainingSettings:
     batch_exams : exams in a step. With batch norm another number is another model.
     augmentation : flip, rotation and shift of a training exam.
     precision : ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the processor or GPU has it.
+    compile : of the backbone, ``none``, ``default`` or ``graphs``, see
+        `mrnetlib.devices.compile_backbone`.
     seed : of the order of exams, the augmentation and dropout.
     """
 
@@ -60,6 +55,7 @@ class TrainingSettings:
     batch_exams: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: str = "fp32"
+    compile: str = "none"
     seed: int = 0
 
 
@@ -67,35 +63,6 @@ def seed_of(*parts: object) -> int:
     """A seed of 63 bits from names and numbers, the same on every machine and run."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` takes a CUDA GPU where there is one; otherwise the device of that name."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device '{name}': not to be had here ({error}). Use auto or cpu."
-        ) from None
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16 itself rather than by emulation."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def autocast(precision: str, device: torch.device):
-    """The context in which forward passes run: bf16 autocast, or nothing for fp32."""
-    if precision not in ("fp32", "bf16", "auto"):
-        raise InputError(f"precision '{precision}': expected fp32, bf16 or auto.")
-    if precision == "bf16" or (precision == "auto" and has_bf16(device)):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
 
 
 def class_weights(labels: np.ndarray) -> tuple[float, float]:
@@ -118,84 +85,6 @@ def loss_of(logits: Tensor, labels: Tensor, weights: tuple[float, float]) -> Ten
     return functional.binary_cross_entropy_with_logits(logits.float(), labels, weight)
 
 
-def _through(
-    network: ExamNetwork, step: Callable, bank: ExamBank, precision: str
-) -> list[torch.Tensor]:
-    """What `step` (the network or a part of it) gives for all exams of a bank, in their order.
-
-    Several small exams go through together, which changes nothing but the speed.
-    """
-    device = network.mean.device
-    network.eval()
-    results, pack, count = [], [], 0
-    with torch.inference_mode(), autocast(precision, device):
-        for index in range(len(bank)):
-            pack.append(bank.exam(index))
-            count += len(pack[-1])
-            if count >= SLICES_AT_ONCE or index == len(bank) - 1:
-                slices = torch.cat(pack).to(device).unsqueeze(1)  # (S, H, W) -> (S, 1, H, W)
-                results.append(step(slices, [len(part) for part in pack]))
-                pack, count = [], 0
-    return results
-
-
-def predict(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
-    """The network's probability for every exam of a bank, (E,) float64 in 0..1."""
-    logits = _through(network, network, bank, precision)
-    return torch.cat(logits).double().sigmoid().cpu().numpy()
-
-
-def predict_all(
-    network: ExamNetwork, banks: dict[str, ExamBank], task: str, precision: str = "fp32"
-) -> pd.DataFrame:
-    """Predictions for the exams of several splits.
-
-    Returns
-    -------
-    DataFrame with columns exam, split, label (0 or 1), probability (0..1), as written to
-    ``predictions/<architecture>_<plane>_<task>.csv``.
-    """
-    tables = [
-        pd.DataFrame(
-            {
-                "exam": bank.exams,
-                "split": split,
-                "label": bank.labels[task].to_numpy(),
-                "probability": predict(network, bank, precision),
-            }
-        )
-        for split, bank in banks.items()
-    ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def exam_features(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
-    """The pooled features of every exam of a bank, (E, F) float64."""
-    return torch.cat(_through(network, network.pool, bank, precision)).double().cpu().numpy()
-
-
-def probe_head(network: ExamNetwork, features: np.ndarray, labels: np.ndarray) -> None:
-    """Start the head from a linear probe, in place: a logistic regression on the features.
-
-    A random head has to learn before it can teach the backbone anything, and pooled features,
-    whose spread over the exams is a fraction of their mean, make that slow. Starting from the
-    probe spares those epochs (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features").
-
-    Parameters
-    ----------
-    features : (E, F) of the training exams, from `exam_features`.
-    labels : (E,) of 0 and 1.
-    """
-    mean, std = features.mean(0), features.std(0)
-    std = np.where(std > 1e-6 * (1 + np.abs(mean)), std, np.inf)  # a dead feature gets no weight
-    probe = LogisticRegression(C=PROBE_C, class_weight="balanced", max_iter=1000)
-    probe.fit((features - mean) / std, labels)
-    weight = probe.coef_[0] / std  # (F,), for the features as they come
-    with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(weight).unsqueeze(0))
-        network.head.bias.fill_(float(probe.intercept_[0] - weight @ mean))
-
-
 def train_epoch(
     network: ExamNetwork,
     optimizer: torch.optim.Optimizer,
@@ -215,13 +104,13 @@ def train_epoch(
     torch.manual_seed(seed_of("dropout", settings.seed, epoch))
     network.train()
     losses = []
-    for exams in torch.randperm(len(bank), generator=generator).split(settings.batch_exams):
-        batch = bank.batch(exams, task)
-        drawn = augment.draw(len(exams), settings.augmentation, generator)
-        slices = augment.apply(batch.slices.to(device), batch.lengths, drawn)
+    steps = torch.randperm(len(bank), generator=generator).split(settings.batch_exams)
+    for batch in bank.batches(steps, task, device):
+        drawn = augment.draw(len(batch.lengths), settings.augmentation, generator)
+        slices = augment.apply(batch.slices, batch.lengths, drawn)
         with autocast(settings.precision, device):
             logits = network(slices, batch.lengths)
-        loss = loss_of(logits, batch.labels.to(device), weights)
+        loss = loss_of(logits, batch.labels, weights)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -254,6 +143,7 @@ def fit(
     DataFrame with a row per epoch: epoch (from 1), train_loss, tune_loss, tune_auc, seconds, best
     (1 in the row whose weights were kept).
     """
+    compile_backbone(network.backbone, settings.compile)
     optimizer = torch.optim.Adam(
         network.parameters(),
         lr=settings.learning_rate,

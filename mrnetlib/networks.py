@@ -145,7 +145,9 @@ class ExamNetwork(nn.Module):
     def features(self, slices: Tensor) -> Tensor:
         """Slices (S, 1, H, W), 0..255 of any dtype -> features (S, F)."""
         normalized = (slices.float() - self.mean) / self.std
-        return self.backbone(normalized.contiguous(memory_format=torch.channels_last))
+        # One channel is in every memory format at once, and torch would take it for the slower
+        # one; strides that say channels_last keep all layers in it.
+        return self.backbone(normalized.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2))
 
     def pool(self, slices: Tensor, lengths: list[int]) -> Tensor:
         """Slices (S, 1, H, W) of exams with `lengths` slices -> their strongest features (E, F)."""

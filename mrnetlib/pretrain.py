@@ -1,4 +1,4 @@
-"""Where the weights come from: ImageNet, a file, nothing, or a short self-supervised pretraining.
+"""A short self-supervised pretraining, for studies without ImageNet weights.
 
 ImageNet weights are a download; the default study must do without. Its backbones learn from the
 training exams' slices themselves, without a label, and all nine networks of an architecture share
@@ -17,14 +17,9 @@ from tqdm.auto import tqdm
 
 from mrnetlib.banks import ExamBank
 from mrnetlib.checkpoints import save_tensors
-from mrnetlib.finetune import autocast, seed_of
-from mrnetlib.networks import (
-    build_backbone,
-    count_features,
-    initialize_kaiming,
-    load_file,
-    load_imagenet,
-)
+from mrnetlib.devices import autocast
+from mrnetlib.finetune import seed_of
+from mrnetlib.networks import count_features
 
 #: Outputs of the pretext head: planes, quarter turns, place in the stack.
 HEADS = {"plane": 3, "turn": 4, "place": 1}
@@ -63,8 +58,8 @@ def _draw_slices(banks: list[ExamBank], count: int, generator: torch.Generator):
     for bank_index, position in zip(plane.tolist(), uniform.tolist(), strict=True):
         bank = banks[bank_index]
         index = int(position * len(bank.slices))
-        exam = int((bank.offsets <= index).sum()) - 1
-        first, last = bank.offsets[exam], bank.offsets[exam + 1] - 1
+        exam = int((bank.spans[:, 0] <= index).sum()) - 1
+        first, last = bank.spans[exam, 0], bank.spans[exam, 1] - 1
         slices.append(bank.slices[index])
         places.append((index - first) / max(last - first, 1))
     return torch.stack(slices), plane, torch.tensor(places, dtype=torch.float32)
@@ -135,25 +130,6 @@ def pretrain(
     history.insert(0, "slices", (history.index + 1) * settings.batch)
     tenth = (history.index * 10) // steps
     return history.groupby(tenth).agg({"slices": "last"} | dict.fromkeys(HEADS, "mean"))
-
-
-def starting_backbone(architecture: str, weights: str, seed: int = 0) -> nn.Module:
-    """A backbone with its starting weights.
-
-    Parameters
-    ----------
-    weights : ``imagenet``, ``none`` (He initialization from `seed`), or a file's path in which
-        ``{architecture}`` stands for the architecture's name.
-    """
-    torch.manual_seed(seed_of("backbone", architecture, seed))
-    backbone = build_backbone(architecture)
-    if weights == "imagenet":
-        load_imagenet(backbone, architecture)
-    elif weights == "none":
-        initialize_kaiming(backbone)
-    else:
-        load_file(backbone, Path(weights.replace("{architecture}", architecture)))
-    return backbone
 
 
 def save_backbone(backbone: nn.Module, path: Path) -> None:

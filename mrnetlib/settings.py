@@ -28,11 +28,11 @@ class Settings:
     Networks
         ``weights``: ``imagenet``, ``none``, ``pretrained`` (self-supervised on
         ``pretrain_slices``, see `mrnetlib.pretrain`), or a path with ``{architecture}`` in it.
-        ``head``: ``random``, or ``probe``, see `mrnetlib.finetune.probe_head`.
+        ``head``: ``random``, or ``probe``, see `mrnetlib.starting.probe_head`.
     Training
         See `mrnetlib.finetune.TrainingSettings` and `mrnetlib.augment.Augmentation`. ``threads``:
         of one training on a CPU, 0 for all cores. Numbers do not depend on the cores when it is
-        fixed.
+        fixed. ``deterministic``: see `mrnetlib.devices.set_deterministic`.
     Choices
         ``select_on``: the exams on which the best single plane is chosen (``tune``; ``test``
         repeats the habit of published code). ``fuse_on``: the exams the fusion is fitted on.
@@ -67,6 +67,8 @@ class Settings:
     rotation: float = 25.0
     shift: float = 25.0
     precision: str = "fp32"
+    compile: str = "none"
+    deterministic: bool = True
     device: str = "auto"
     threads: int = 0
     fuse_on: str = "train"
@@ -80,6 +82,7 @@ CHOICES = {
     "phantom_protocol": ("full", "small"),
     "head": ("random", "probe"),
     "precision": ("fp32", "bf16", "auto"),
+    "compile": ("none", "default", "graphs"),
     "fuse_on": ("train", "tune", "train+tune"),
     "select_on": ("tune", "test"),
 }

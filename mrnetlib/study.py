@@ -129,19 +129,19 @@ def load(name: str, root: Path | None = None) -> Study:
 def use_machine(study: Study) -> "torch.device":
     """Choose the device and the number of threads that the study's settings name.
 
-    With a fixed number of threads, results are repeatable on one processor. On a GPU, cuDNN may not
-    choose its algorithms by racing them; a few other operations there still differ in a last digit.
+    With a fixed number of threads, results are repeatable on one processor. On a GPU see
+    `mrnetlib.devices.set_deterministic`.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
-    from mrnetlib.finetune import choose_device
+    from mrnetlib.devices import choose_device, keep_freed_memory, set_deterministic
 
     if study.settings.threads:
         torch.set_num_threads(study.settings.threads)
         threadpool_limits(study.settings.threads)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    keep_freed_memory()
+    set_deterministic(study.settings.deterministic)
     return choose_device(study.settings.device)
 
 
@@ -151,7 +151,7 @@ def weights_path(study: Study, architecture: str) -> Path:
 
 
 def prepare_weights(study: Study, architecture: str, again: bool = False) -> str:
-    """What `mrnetlib.pretrain.starting_backbone` is to start from, pretrained first if need be.
+    """What `mrnetlib.starting.starting_backbone` is to start from, pretrained first if need be.
 
     The losses of a pretraining go to ``results/<name>/pretraining/<architecture>.csv``; `again`
     repeats one. A path of the user's is taken from the study's root.
@@ -170,11 +170,12 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
 def _pretrain(study: Study, architecture: str, path: Path) -> None:
     from mrnetlib import pretrain
     from mrnetlib.banks import ExamBank
+    from mrnetlib.starting import starting_backbone
 
     settings = study.settings
     device = use_machine(study)
     banks = [ExamBank.open(study.banks, "train", plane) for plane in settings.planes]
-    backbone = pretrain.starting_backbone(architecture, "none", settings.seed).to(device)
+    backbone = starting_backbone(architecture, "none", settings.seed).to(device)
     chosen = pretrain.PretrainSettings(
         settings.pretrain_slices, precision=settings.precision, seed=settings.seed
     )

@@ -20,6 +20,9 @@ from mrnetlib.networks import ExamNetwork, GreyConv2d
 
 torch.set_num_threads(1)
 
+#: What only a GPU can show; the report of a run says that it was left out.
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
+
 #: Label combinations that occur in MRNet, in (abnormal, acl, meniscus).
 COMBINATIONS = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 0, 1), (1, 1, 1)]
 

@@ -3,7 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import files_in, full_disk, planted_labels, write_planted, write_planted_banks
+from conftest import (
+    files_in,
+    full_disk,
+    needs_gpu,
+    planted_labels,
+    write_planted,
+    write_planted_banks,
+)
 
 from mrnetlib import banks, exams
 from mrnetlib.banks import ExamBank
@@ -60,6 +67,63 @@ def test_a_batch_is_its_exams_end_to_end(planted):
         assert torch.equal(part[:, 0], bank.exam(index))
     assert batch.labels.tolist() == bank.labels["acl"].iloc[[4, 0, 7]].tolist()
     assert batch.labels.dtype == torch.float32
+
+
+def test_a_choice_of_exams_is_a_bank_of_its_own(planted):
+    bank = planted["train"]
+    chosen = bank.select([9, 2, 4])
+    assert chosen.exams == [bank.exams[i] for i in (9, 2, 4)]
+    assert chosen.labels.index.tolist() == chosen.exams
+    assert torch.equal(chosen.exam(1), bank.exam(2))
+    batch = chosen.batch([2, 0], "acl")
+    assert batch.lengths == [len(bank.exam(4)), len(bank.exam(9))]
+    assert torch.equal(batch.slices[:, 0], torch.cat([bank.exam(4), bank.exam(9)]))
+    assert batch.labels.tolist() == bank.labels["acl"].iloc[[4, 9]].tolist()
+    assert f"{chosen.lengths.sum()} slices" in repr(chosen)
+    assert len({bank.digest(), chosen.digest(), bank.select([2, 9, 4]).digest()}) == 3
+
+
+def test_reading_leaves_the_bank_as_it_was(folder):
+    bank = ExamBank.open(folder / "banks", "train", "axial")
+    whole = np.load(folder / "banks" / "train_axial.npy")
+    first = bank.read([0, 3])
+    assert np.array_equal(bank.slices.numpy(), whole)
+    assert torch.equal(first, bank.read([0, 3]))
+
+
+def test_a_pass_gives_the_batches_of_its_steps(planted):
+    bank, steps = planted["train"], [[4, 0], [7], [1, 2, 3]]
+    found = list(bank.batches(steps, "acl", torch.device("cpu")))
+    for batch, indices in zip(found, steps, strict=True):
+        wanted = bank.batch(indices, "acl")
+        assert torch.equal(batch.slices, wanted.slices)
+        assert batch.lengths == wanted.lengths
+        assert torch.equal(batch.labels, wanted.labels)
+
+
+def test_a_bank_stays_a_file_on_a_cpu(planted):
+    assert planted["train"].resident(torch.device("cpu")) is planted["train"]
+
+
+@needs_gpu
+def test_a_bank_is_resident_on_a_gpu_that_has_room(planted, monkeypatch):
+    gpu, bank = torch.device("cuda"), planted["train"]
+    assert bank.resident(gpu).slices.is_cuda
+    assert torch.equal(bank.resident(gpu).slices.cpu(), bank.slices)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (bank.slices.nbytes, 0))
+    assert bank.resident(gpu) is bank
+
+
+@needs_gpu
+def test_a_gpu_gets_the_same_batches_from_a_file(planted):
+    gpu, bank, steps = torch.device("cuda"), planted["train"], [[4, 0], [7], [1, 2, 3]]
+    for source in (bank, bank.resident(gpu)):
+        found = list(source.batches(steps, "acl", gpu))
+        assert len(found) == 3
+        for batch, indices in zip(found, steps, strict=True):
+            assert batch.slices.is_cuda
+            assert torch.equal(batch.slices.cpu(), bank.batch(indices, "acl").slices)
+            assert torch.equal(batch.labels.cpu(), bank.batch(indices, "acl").labels)
 
 
 def test_the_repr_shows_the_label_counts(planted):

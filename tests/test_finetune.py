@@ -7,7 +7,7 @@ import torch
 from conftest import tiny_network
 from torch.nn import functional
 
-from mrnetlib import checkpoints, finetune
+from mrnetlib import checkpoints, finetune, inference
 from mrnetlib.augment import Augmentation
 from mrnetlib.banks import ExamBank
 from mrnetlib.checkpoints import fingerprint
@@ -40,7 +40,7 @@ def test_the_planted_signal_is_found(planted, task):
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
     assert history.loc[history["best"] == 1, "tune_auc"].item() > 0.9
     test = planted["test"]
-    assert auc(test.labels[task].to_numpy(), finetune.predict(network, test)) > 0.9
+    assert auc(test.labels[task].to_numpy(), inference.predict(network, test)) > 0.9
 
 
 def test_no_signal_is_found_where_none_was_planted(planted):
@@ -50,7 +50,7 @@ def test_no_signal_is_found_where_none_was_planted(planted):
     shuffled = type(bank)(**{**vars(bank), "labels": labels})
     network = tiny_network()
     finetune.fit(network, shuffled, planted["tune"], "acl", QUICK, progress=False)
-    assert auc(planted["test"].labels["acl"], finetune.predict(network, planted["test"])) < 0.9
+    assert auc(planted["test"].labels["acl"], inference.predict(network, planted["test"])) < 0.9
 
 
 def test_the_same_seed_gives_the_same_bits(planted):
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_bits(planted):
     columns = ["train_loss", "tune_loss", "tune_auc", "best"]
     assert fingerprint(first[0]) == fingerprint(again[0]) != fingerprint(other[0])
     assert first[1][columns].equals(again[1][columns])
-    predictions = [finetune.predict(network, planted["test"]) for network, _ in (first, again)]
+    predictions = [inference.predict(network, planted["test"]) for network, _ in (first, again)]
     assert predictions[0].tobytes() == predictions[1].tobytes()
 
 
@@ -143,7 +143,7 @@ def test_the_best_epochs_weights_are_kept(planted):
     network, history = trained(planted, changed(epochs=6, learning_rate=0.1))
     best = history.loc[history["best"] == 1].iloc[0]
     tune = planted["tune"]
-    logits = torch.logit(torch.from_numpy(finetune.predict(network, tune)))
+    logits = torch.logit(torch.from_numpy(inference.predict(network, tune)))
     labels = torch.tensor(tune.labels["acl"].to_numpy(), dtype=torch.float32)
     weights = finetune.class_weights(planted["train"].labels["acl"])
     assert finetune.loss_of(logits, labels, weights).item() == pytest.approx(best["tune_loss"])
@@ -218,82 +218,20 @@ def test_no_epochs_are_refused(planted):
         trained(planted, changed(epochs=0))
 
 
-def test_predictions_have_the_columns_that_others_read(planted):
-    network = tiny_network()
-    table = finetune.predict_all(network, planted, "meniscus")
-    assert table.columns.tolist() == ["exam", "split", "label", "probability"]
-    assert table["split"].drop_duplicates().tolist() == ["train", "tune", "test"]
-    assert len(table) == 50
-    assert table["exam"].is_unique
-    assert table["probability"].between(0, 1).all()
-    row = table[table["split"] == "tune"].iloc[3]
-    bank = planted["tune"]
-    slices = bank.exam(3).unsqueeze(1)
-    wanted = network.eval()(slices, [len(slices)]).sigmoid().item()
-    assert row["exam"] == bank.exams[3]
-    assert row["label"] == bank.labels["meniscus"].iloc[3]
-    assert row["probability"] == pytest.approx(wanted, abs=1e-6)
-
-
 def test_bf16_agrees_with_fp32(planted):
     network, _ = trained(planted, changed(epochs=8))
-    exact, short = (finetune.predict(network, planted["test"], p) for p in ("fp32", "bf16"))
+    exact, short = (inference.predict(network, planted["test"], p) for p in ("fp32", "bf16"))
     assert not np.array_equal(exact, short)
     assert np.abs(exact - short).max() < 0.05
     assert len(np.unique(short)) == len(np.unique(exact)), "bf16 must not make exams tie"
     in_bf16, _ = trained(planted, changed(epochs=8, precision="bf16"))
     labels = planted["test"].labels["acl"]
-    assert auc(labels, finetune.predict(in_bf16, planted["test"], "bf16")) > 0.9
-
-
-def test_unknown_precisions_and_devices_are_refused():
-    with pytest.raises(InputError, match="precision 'fp61': expected fp32, bf16 or auto"):
-        finetune.autocast("fp61", torch.device("cpu"))
-    with pytest.raises(InputError, match="device 'gpu': not to be had"):
-        finetune.choose_device("gpu")
-    assert finetune.choose_device("cpu").type == "cpu"
-
-
-def test_auto_precision_is_bf16_only_where_the_processor_has_it(monkeypatch):
-    cpu = torch.device("cpu")
-    for has in (True, False):
-        monkeypatch.setattr(finetune, "has_bf16", lambda device, has=has: has)
-        assert isinstance(finetune.autocast("auto", cpu), torch.autocast) is has
+    assert auc(labels, inference.predict(in_bf16, planted["test"], "bf16")) > 0.9
 
 
 def test_seeds_are_the_same_on_every_machine():
     assert finetune.seed_of("epoch", 0, 1) == 8723201335727947005
     assert finetune.seed_of("epoch", 0, 1) != finetune.seed_of("epoch", 0, 2)
-
-
-@pytest.mark.parametrize("task", ["abnormal", "acl", "meniscus"])
-def test_a_probed_head_starts_from_what_the_features_know(planted, task):
-    network = tiny_network()
-    backbone = fingerprint(network.backbone)
-    bank = planted["train"]
-    labels = bank.labels[task].to_numpy()
-    finetune.probe_head(network, finetune.exam_features(network, bank), labels)
-    assert fingerprint(network.backbone) == backbone, "only the head is set"
-    probability = finetune.predict(network, bank)
-    assert auc(bank.labels[task], probability) > 0.8
-    assert (
-        probability[bank.labels[task] == 1].mean()
-        > 0.5
-        > probability[bank.labels[task] == 0].mean()
-    )
-    again = tiny_network()
-    finetune.probe_head(again, finetune.exam_features(again, bank), labels)
-    assert fingerprint(again) == fingerprint(network)
-
-
-def test_exam_features_are_the_maximum_over_the_slices(planted):
-    network = tiny_network().eval()
-    features = finetune.exam_features(network, planted["tune"])
-    assert features.shape == (10, 8)
-    slices = planted["tune"].exam(3).unsqueeze(1)
-    with torch.no_grad():
-        wanted = network.features(slices).amax(0).numpy()
-    np.testing.assert_allclose(features[3], wanted, rtol=1e-6)
 
 
 def test_fitting_leaves_the_starting_weights_of_others_alone(planted):

@@ -14,11 +14,11 @@ import pytest
 import torch
 from conftest import COMBINATIONS
 
-from mrnetlib import banks, check, exams, finetune, intensity, published
+from mrnetlib import banks, check, exams, finetune, inference, intensity, published
 from mrnetlib.banks import ExamBank
 from mrnetlib.names import PLANES, SPLITS, TASKS
 from mrnetlib.networks import ExamNetwork
-from mrnetlib.pretrain import starting_backbone
+from mrnetlib.starting import starting_backbone
 from mrnetlib.study import Study, load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +101,7 @@ def test_one_epoch_of_the_study_mrnet(mrnet, tmp_path, all_threads):
     training = study.training_settings(epochs=1)
     network = ExamNetwork(starting_backbone("alexnet", "none"), train.mean, train.std)
     history = finetune.fit(network, train, tune, TASK, training, progress=False)
-    predictions = finetune.predict_all(network, {s: opened[s] for s in ("tune", "test")}, TASK)
+    predictions = inference.predict_all(network, {s: opened[s] for s in ("tune", "test")}, TASK)
 
     assert history["epoch"].tolist() == [1]
     assert np.isfinite(history["train_loss"]).all()

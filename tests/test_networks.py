@@ -9,8 +9,10 @@ from torch import nn
 
 from mrnetlib import networks
 from mrnetlib.files import InputError
+from mrnetlib.names import ARCHITECTURES
 from mrnetlib.networks import ExamNetwork, build_backbone, load_file, load_state
-from mrnetlib.pretrain import save_backbone, starting_backbone
+from mrnetlib.pretrain import save_backbone
+from mrnetlib.starting import starting_backbone
 
 FEATURES = {"alexnet": 256, "resnet18": 512, "googlenet": 1024, "densenet121": 1024}
 
@@ -240,3 +242,23 @@ def test_cached_imagenet_weights_are_loaded_without_network(cache, monkeypatch, 
     backbone = starting_backbone(architecture, "imagenet")
     theirs = classifier.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_layer_works_in_the_fast_memory_format(architecture):
+    """One grey channel fits every format, and torch falls back to the slow one by itself."""
+    network = ExamNetwork(build_backbone(architecture), 100, 50)
+    slow = []
+
+    def look(name):
+        def hook(module, inputs, output):
+            if output.ndim == 4 and not output.is_contiguous(memory_format=torch.channels_last):
+                slow.append(name)
+
+        return hook
+
+    for name, module in network.backbone.named_modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.MaxPool2d | nn.ReLU):
+            module.register_forward_hook(look(name))
+    network(torch.zeros(2, 1, 64, 64, dtype=torch.uint8), [2])
+    assert slow == []

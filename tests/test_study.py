@@ -12,8 +12,8 @@ from mrnetlib.augment import Augmentation
 from mrnetlib.banks import ExamBank
 from mrnetlib.files import InputError
 from mrnetlib.finetune import TrainingSettings
-from mrnetlib.pretrain import starting_backbone
 from mrnetlib.settings import Settings
+from mrnetlib.starting import starting_backbone
 from mrnetlib.study import Study
 
 ROOT = Path(__file__).resolve().parent.parent

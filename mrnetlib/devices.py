@@ -1,0 +1,96 @@
+"""Where the arithmetic happens: the device, its precision, and how it is set up for a training."""
+
+import contextlib
+import ctypes
+import os
+import sys
+
+import torch
+from torch import nn
+
+from mrnetlib.files import InputError
+
+#: How `compile_backbone` may compile: torch.compile's modes by the study's words.
+COMPILE_MODES = {"default": "default", "graphs": "reduce-overhead"}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` takes a CUDA GPU where there is one; otherwise the device of that name."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device '{name}': not to be had here ({error}). Use auto or cpu."
+        ) from None
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16 itself rather than by emulation."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def autocast(precision: str, device: torch.device):
+    """The context in which forward passes run: bf16 autocast, or nothing for fp32.
+
+    ``auto`` is bf16 where the device has it. That the networks rank exams as well in bf16 is
+    measured by ``benchmarks.precision``.
+    """
+    if precision not in ("fp32", "bf16", "auto"):
+        raise InputError(f"precision '{precision}': expected fp32, bf16 or auto.")
+    if precision == "bf16" or (precision == "auto" and has_bf16(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def set_deterministic(deterministic: bool) -> None:
+    """Have torch repeat itself to the last bit, or let it take what is fastest.
+
+    Where a GPU has no repeatable way, as for the backward pass of maximum pooling, torch warns and
+    goes on.
+    """
+    if deterministic:
+        # cuBLAS reads this when it starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # Nothing here reads memory that it has not written.
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def keep_freed_memory() -> bool:
+    """Have this process keep the memory that it frees; gives whether that could be done.
+
+    Every step frees and asks anew for the same hundreds of megabytes. Giving them back to the
+    system each time costs their pages' zeroing, several percent of a step. Only the C library of
+    GNU/Linux can be told so.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    trim_threshold, mmap_max = -1, -4  # mallopt's names for its options
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library
+        return False
+    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, 2**31 - 1))
+
+
+def compile_backbone(backbone: nn.Module, mode: str) -> None:
+    """Compile a backbone in place with torch.compile; weights and their names stay.
+
+    Parameters
+    ----------
+    mode : ``none``, ``default``, or ``graphs``, which on a GPU records a CUDA graph for every
+        number of slices, so that small networks no longer wait for the processor.
+    """
+    if mode == "none":
+        return
+    if mode not in COMPILE_MODES:
+        raise InputError(f"compile '{mode}': expected none, {' or '.join(COMPILE_MODES)}.")
+    # Exams differ in their number of slices: one program for all of them.
+    backbone.compile(dynamic=True, mode=COMPILE_MODES[mode])
