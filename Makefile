@@ -23,8 +23,13 @@ test: .venv/ready lint ## lint, then run the tests
 lab: .venv/ready ## open JupyterLab on the notebooks
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks
 
-bench: .venv/ready ## measure speed and what a network's start brings; results/benchmarks/
+bench: .venv/ready ## measure speed and what settings bring, after a study; results/benchmarks/
+	$(BIN)/python -m benchmarks.training --json results/benchmarks/training.json
+	$(BIN)/python -m benchmarks.scaling --json results/benchmarks/scaling.json
+	$(BIN)/python -m benchmarks.inference --json results/benchmarks/inference.json
 	$(BIN)/python -m benchmarks.preprocessing --json results/benchmarks/preprocessing.json
+	$(BIN)/python -m benchmarks.study --study $(STUDY) --json results/benchmarks/study.json
+	$(BIN)/python -m benchmarks.recipe --study $(STUDY) --json results/benchmarks/recipe.json
 	$(BIN)/python -m benchmarks.starting_weights --study $(STUDY)
 
 lint: .venv/ready ## check style and the notebooks' format

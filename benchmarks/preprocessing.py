@@ -29,7 +29,7 @@ from mrnetlib import intensity
 from mrnetlib.dicom import convert, parallel
 from mrnetlib.files import write_json
 from mrnetlib.names import PLANES, TASKS
-from mrnetlib.provenance import commit, machine, versions
+from mrnetlib.provenance import circumstances
 from mrnetlib.study import load
 
 SIZE = 256
@@ -224,8 +224,7 @@ def main() -> None:
     print(pd.Series(found).to_string(float_format=lambda value: f"{value:,.4g}"))
     if arguments.json:
         this = load("phantom")
-        content = {"measured": found, "machine": machine(this), "versions": versions()}
-        write_json(arguments.json, content | commit(this.root))
+        write_json(arguments.json, {"measured": found, **circumstances(this)})
 
 
 if __name__ == "__main__":

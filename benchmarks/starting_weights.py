@@ -15,45 +15,24 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from itertools import product
 
-import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from mrnetlib import finetune, inference, study
-from mrnetlib.banks import ExamBank
+from benchmarks.recipe import train
+from mrnetlib import study
 from mrnetlib.files import write_csv, write_json
-from mrnetlib.provenance import commit, machine, versions
-from mrnetlib.starting import probe_head, starting_backbone, starting_network
-from mrnetlib.statistics import auc
+from mrnetlib.provenance import circumstances
 
 STARTS = tuple(product(("none", "pretrained"), ("random", "probe")))
+KEPT = ["tune_auc_start", "tune_auc", "tune_loss"]
 
 
 def measure(name: str, architecture: str, weights: str, head: str, plane: str) -> dict:
     """Train the networks of one start; gives means over the tasks, on the tuning exams."""
     this = study.load(name)
-    device = study.use_machine(this)
-    settings = this.training_settings()
-    banks = {split: ExamBank.open(this.banks, split, plane) for split in ("train", "tune")}
-    train, tune = banks["train"], banks["tune"]
-    source = study.prepare_weights(this, architecture) if weights == "pretrained" else "none"
-    rows = []
-    for task in this.settings.tasks:
-        backbone = starting_backbone(architecture, source, this.settings.seed)
-        seed = finetune.seed_of("head", settings.seed, architecture, plane, task)
-        network = starting_network(backbone.to(device), train, seed)
-        if head == "probe":
-            features = inference.exam_features(network, train, settings.precision)
-            probe_head(network, features, train.labels[task].to_numpy())
-        before = inference.predict(network, tune, settings.precision)
-        history = finetune.fit(network, train, tune, task, settings, progress=False)
-        best = history[history["best"] == 1].iloc[0]
-        rows.append(
-            [auc(tune.labels[task].to_numpy(), before), best["tune_auc"], best["tune_loss"]]
-        )
-    start, after, loss = np.mean(rows, axis=0)
+    rows = [train(this, architecture, plane, task, weights, head) for task in this.settings.tasks]
     row = {"architecture": architecture, "backbone": weights, "head": head, "plane": plane}
-    return row | {"tune_auc_start": start, "tune_auc": after, "tune_loss": loss}
+    return row | pd.DataFrame(rows)[KEPT].mean().to_dict()
 
 
 def main() -> None:
@@ -73,8 +52,7 @@ def main() -> None:
     path = this.results / "starting_weights.csv"
     write_csv(path, table)
     settings = asdict(this.settings) | {"exams_folder": None}
-    content = {"settings": settings, "machine": machine(this), "versions": versions()}
-    write_json(path.with_suffix(".json"), content | commit(this.root))
+    write_json(path.with_suffix(".json"), {"settings": settings, **circumstances(this)})
     print(table.round(3).to_string(index=False))
 
 

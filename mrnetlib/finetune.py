@@ -85,6 +85,16 @@ def loss_of(logits: Tensor, labels: Tensor, weights: tuple[float, float]) -> Ten
     return functional.binary_cross_entropy_with_logits(logits.float(), labels, weight)
 
 
+def new_optimizer(network: ExamNetwork, settings: TrainingSettings) -> torch.optim.Adam:
+    """Adam over all parameters, its step fused into one."""
+    return torch.optim.Adam(
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
 def train_epoch(
     network: ExamNetwork,
     optimizer: torch.optim.Optimizer,
@@ -144,12 +154,7 @@ def fit(
     (1 in the row whose weights were kept).
     """
     compile_backbone(network.backbone, settings.compile)
-    optimizer = torch.optim.Adam(
-        network.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    optimizer = new_optimizer(network, settings)
     for bank in (train, tune):
         if bank.labels[task].nunique() < 2:
             raise InputError(

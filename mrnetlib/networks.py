@@ -142,12 +142,16 @@ class ExamNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(float(std)))
         self.to(memory_format=torch.channels_last)  # the faster layout on every device
 
-    def features(self, slices: Tensor) -> Tensor:
-        """Slices (S, 1, H, W), 0..255 of any dtype -> features (S, F)."""
-        normalized = (slices.float() - self.mean) / self.std
+    def normalized(self, slices: Tensor) -> Tensor:
+        """Slices (S, 1, H, W), 0..255 of any dtype, as the backbone wants them, float32."""
+        values = (slices.float() - self.mean) / self.std
         # One channel is in every memory format at once, and torch would take it for the slower
         # one; strides that say channels_last keep all layers in it.
-        return self.backbone(normalized.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2))
+        return values.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2)
+
+    def features(self, slices: Tensor) -> Tensor:
+        """Slices (S, 1, H, W), 0..255 of any dtype -> features (S, F)."""
+        return self.backbone(self.normalized(slices))
 
     def pool(self, slices: Tensor, lengths: list[int]) -> Tensor:
         """Slices (S, 1, H, W) of exams with `lengths` slices -> their strongest features (E, F)."""

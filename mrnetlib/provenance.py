@@ -74,16 +74,27 @@ def versions() -> dict[str, str]:
     return found | {package: importlib.metadata.version(package) for package in PACKAGES}
 
 
-def note_run(study: Study, run: str, notebook: str, parameters: dict, seconds: float) -> None:
-    """Note one executed step in ``data/<study>/runs/<run>.json``."""
+def circumstances(study: Study) -> dict[str, Any]:
+    """Machine, versions and commit: what stands beside every number."""
+    return {"machine": machine(study), "versions": versions(), **commit(study.root)}
+
+
+def note_run(
+    study: Study,
+    run: str,
+    notebook: str,
+    parameters: dict,
+    seconds: float,
+    parts: dict[str, float] | None = None,
+) -> None:
+    """Note one executed step in ``data/<study>/runs/<run>.json``; `parts` say where time went."""
     content = {
         "run": run,
         "step": notebook,
         "parameters": parameters,
         "seconds": round(seconds, 1),
-        "machine": machine(study),
-        "versions": versions(),
-        **commit(study.root),
+        **({"parts": parts} if parts else {}),
+        **circumstances(study),
     }
     write_json(study.data / "runs" / f"{run}.json", content)
 

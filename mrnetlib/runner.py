@@ -108,12 +108,31 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
             f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
             + "\n".join(error.traceback)
         ) from None
+    parts = where_the_time_went(executed, perf_counter() - start)
     report = study.results / f"{run}.html"
+    drawn = perf_counter()
     write_text(report, to_html(executed, f"{path.stem} ({study.caption()})"))
+    parts["report"] = round(perf_counter() - drawn, 1)
     seconds = perf_counter() - start
-    note_run(study, run, path.stem, parameters, seconds)
+    note_run(study, run, path.stem, parameters, seconds, parts)
     print(f"{run}: done in {seconds:.0f} s", flush=True)
     return report
+
+
+def where_the_time_went(executed: nbformat.NotebookNode, seconds: float) -> dict[str, float]:
+    """Seconds of an executed notebook by what its cells did.
+
+    ``start`` (kernel and everything outside of cells), ``imports``, ``drawing`` (cells that show a
+    picture) and ``work`` (the others).
+    """
+    parts = {"imports": 0.0, "drawing": 0.0, "work": 0.0}
+    for cell in executed.cells:
+        taken = cell.metadata.get("papermill", {}).get("duration") or 0.0
+        pictures = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+        imports = "\nfrom mrnetlib import " in f"\n{cell.source}"
+        parts["drawing" if pictures else "imports" if imports else "work"] += taken
+    parts = {"start": max(0.0, seconds - sum(parts.values()))} | parts
+    return {name: round(taken, 1) for name, taken in parts.items()}
 
 
 def to_html(notebook: nbformat.NotebookNode, title: str) -> str:

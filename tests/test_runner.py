@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import files_in, full_disk, write_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from mrnetlib import files, provenance, runner
 from mrnetlib.__main__ import build_parser
@@ -42,6 +43,23 @@ def test_a_notebook_runs_with_its_parameters_and_becomes_a_page(study, capsys):
     assert note["step"] == "00_toy"
     assert note["seconds"] > 0
     assert note["versions"]["torch"]
+    assert set(note["parts"]) == {"start", "imports", "drawing", "work", "report"}
+    assert sum(note["parts"].values()) == pytest.approx(note["seconds"], abs=0.5)
+
+
+def test_the_seconds_of_a_notebook_are_told_apart():
+    picture = new_output("display_data", data={"image/png": ""})
+    cells = [
+        new_code_cell("import time\nfrom mrnetlib import names"),
+        new_code_cell("draw()", outputs=[picture]),
+        new_code_cell("train()"),
+        new_code_cell("more()"),
+        new_markdown_cell("from mrnetlib import nothing"),
+    ]
+    for cell, taken in zip(cells, (3, 2, 5, 1), strict=False):
+        cell.metadata["papermill"] = {"duration": taken}
+    parts = runner.where_the_time_went(new_notebook(cells=cells), 15.5)
+    assert parts == {"start": 4.5, "imports": 3.0, "drawing": 2.0, "work": 6.0}
 
 
 @pytest.mark.parametrize(

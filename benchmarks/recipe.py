@@ -1,0 +1,133 @@
+"""What a setting of the recipe does to the networks: precision, and exams in a step.
+
+    python -m benchmarks.recipe --json FILE
+
+Networks of the default study, one plane, trained over several seeds with one setting changed at a
+time; everything is paired by architecture, task and seed. Only the tuning exams are looked at.
+Run the study first: its banks and pretrained backbones are used. ``precision: auto`` rests on
+this.
+"""
+
+import argparse
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import t
+from tqdm.auto import tqdm
+
+from mrnetlib import finetune, inference, study
+from mrnetlib.banks import ExamBank
+from mrnetlib.files import write_csv, write_json
+from mrnetlib.names import ARCHITECTURES
+from mrnetlib.provenance import circumstances
+from mrnetlib.starting import probe_head, starting_backbone, starting_network
+from mrnetlib.statistics import auc
+
+#: The values of a setting, the first of which the others are compared with, and the tasks.
+VARIED = {
+    "precision": (("fp32", "bf16"), ("acl", "meniscus")),
+    "batch_exams": ((8, 1, 4), ("acl",)),
+}
+
+
+def train(
+    this: study.Study, architecture: str, plane: str, task: str, weights: str, head: str, **changes
+) -> dict[str, float]:
+    """Train one network of a study with some settings changed; gives what the tuning exams say."""
+    device = study.use_machine(this)
+    settings = this.training_settings(**changes)
+    train, tune = (ExamBank.open(this.banks, split, plane) for split in ("train", "tune"))
+    source = study.prepare_weights(this, architecture) if weights == "pretrained" else weights
+    backbone = starting_backbone(architecture, source, this.settings.seed).to(device)
+    seed = finetune.seed_of("head", settings.seed, architecture, plane, task)
+    network = starting_network(backbone, train, seed)
+    if head == "probe":
+        features = inference.exam_features(network, train, settings.precision)
+        probe_head(network, features, train.labels[task].to_numpy())
+    before = inference.predict(network, tune, settings.precision)
+    history = finetune.fit(network, train, tune, task, settings, progress=False)
+    best = history[history["best"] == 1].iloc[0]
+    return {
+        "tune_auc_start": auc(tune.labels[task].to_numpy(), before),
+        "tune_auc": best["tune_auc"],
+        "tune_loss": best["tune_loss"],
+        "seconds": history["seconds"].sum(),
+    }
+
+
+def measure(name: str, case: dict, plane: str) -> dict:
+    """One network of one case."""
+    this = study.load(name)
+    start = this.settings.weights, this.settings.head
+    changes = {case["setting"]: case["value"], "seed": case["seed"]}
+    return case | train(this, case["architecture"], plane, case["task"], *start, **changes)
+
+
+def all_cases(seeds: int) -> list[dict]:
+    """Every network to be trained; the slow ones first, so that no core is idle at the end."""
+    return [
+        {"setting": setting, "value": value, "architecture": name, "task": task, "seed": seed}
+        for name in reversed(ARCHITECTURES)
+        for setting, (values, tasks) in VARIED.items()
+        for value in values
+        for task in tasks
+        for seed in range(seeds)
+    ]
+
+
+def compared(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean paired differences from the first value of each setting, with 95 % intervals.
+
+    The intervals are Student's over the pairs (tasks and seeds): they cover the luck of a training,
+    not that of the choice of exams.
+    """
+    rows = []
+    for setting, (values, _) in VARIED.items():
+        own = table[table["setting"] == setting]
+        for name in ARCHITECTURES:
+            wide = own[own["architecture"] == name].pivot(
+                index=["task", "seed"], columns="value", values=["tune_auc", "tune_loss", "seconds"]
+            )
+            for value in values[1:]:
+                row = {"architecture": name, "setting": setting, "value": value, "pairs": len(wide)}
+                for kind in ("tune_auc", "tune_loss"):
+                    difference = wide[kind, value] - wide[kind, values[0]]
+                    half = t.ppf(0.975, len(wide) - 1) * difference.sem()
+                    mean = difference.mean()
+                    row |= {kind: wide[kind, value].mean(), f"{kind} difference": mean}
+                    row |= {f"{kind} low": mean - half, f"{kind} high": mean + half}
+                times = wide["seconds", values[0]] / wide["seconds", value]
+                rows.append(row | {"times as fast": times.median()})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Train all networks, as many at a time as asked, print the comparison, and write both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--study", default="phantom")
+    parser.add_argument("--plane", default="axial")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    this = study.load(arguments.study)
+    cases = all_cases(arguments.seeds)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
+        jobs = [pool.submit(measure, this.name, case, arguments.plane) for case in cases]
+        rows = [job.result() for job in tqdm(as_completed(jobs), "networks", len(jobs))]
+    keys = ["setting", "value", "architecture", "task", "seed"]
+    table = pd.DataFrame(rows).sort_values(keys, key=lambda column: column.astype(str))
+    comparison = compared(table)
+    print(comparison.round(3).to_string(index=False))
+    if arguments.json:
+        write_csv(arguments.json.with_suffix(".csv"), table)
+        content = {"study": this.caption(), "plane": arguments.plane}
+        content["compared"] = comparison.to_dict("records")
+        write_json(arguments.json, content | circumstances(this))
+
+
+if __name__ == "__main__":
+    main()

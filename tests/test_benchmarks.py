@@ -1,0 +1,123 @@
+"""The benchmarks measure what they say: the loops learn alike, the ratios are those of a round."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks import alternate, full_size, recipe, reference, scaling
+from mrnetlib import published
+from mrnetlib.banks import ExamBank
+from mrnetlib.networks import ExamNetwork
+from mrnetlib.starting import starting_backbone
+
+
+def counting(slices):
+    """A loop for `take_turns` that works on so many slices; each call takes no time."""
+
+    def loop():
+        return slices
+
+    return loop
+
+
+class Making:
+    """Makes `counting` loops, in whatever process it is called."""
+
+    def __init__(self, slices):
+        self.slices = slices
+
+    def __call__(self):
+        return counting(self.slices)
+
+
+def test_loops_take_turns_in_processes_of_their_own():
+    rates, memory = alternate.take_turns({"one": Making(1), "many": Making(10**6)}, 3, "test")
+    assert rates.shape == (3, 2)
+    assert (rates["many"] > rates["one"]).all()
+    assert (memory > 1).all()
+
+
+def test_a_loop_that_cannot_be_made_is_an_error():
+    with pytest.raises(EOFError):
+        alternate.take_turns({"none": Making}, 1, "test")  # gives an object that needs a number
+
+
+def test_ratios_are_medians_over_the_rounds():
+    """The machine may slow down between rounds; within one, both loops meet the same."""
+    rates = pd.DataFrame({"ours": [9.0, 1.8, 0.9], "limit": [10.0, 2.0, 1.0]})
+    assert alternate.ratio(rates, "ours", "limit") == pytest.approx(0.9)
+    assert alternate.spread(rates["ours"]) == [0.9, 9.0]
+
+
+def test_the_generated_plane_is_as_large_as_mrnets(tmp_path):
+    counts = full_size.slice_counts()
+    least, median, most, total = published.MRNET_SLICES["train"][full_size.PLANE]
+    assert len(counts) == published.MRNET_COUNTS["train"]["exams"]
+    assert (counts.min(), np.median(counts), counts.max()) == (least, median, most)
+    assert counts.sum() == pytest.approx(total, rel=0.1)
+    chosen = full_size.choose(3)
+    paths = full_size.write(tmp_path, chosen)
+    bank = ExamBank.open(tmp_path, "train", full_size.PLANE)
+    assert bank.lengths.tolist() == counts.tolist()
+    for index, path in zip(chosen, paths, strict=True):
+        assert np.array_equal(bank.exam(index).numpy(), np.load(path))
+    assert bank.select(chosen).labels["acl"].nunique() == 2
+
+
+@pytest.mark.parametrize("architecture", ["alexnet", "resnet18"])
+def test_the_reference_is_the_same_network(architecture):
+    """Three equal channels, another layout, one exam: the same logit from the same weights."""
+    torch.manual_seed(0)
+    ours = ExamNetwork(starting_backbone(architecture, "none"), mean=50, std=50).eval()
+    theirs = reference.Network(architecture).eval()
+    theirs.backbone.load_state_dict(ours.backbone.state_dict())
+    theirs.classifier.load_state_dict(ours.head.state_dict())
+    exam = torch.randint(0, 256, (3, 1, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        wanted = ours(exam, [3])
+        logit = theirs(((exam.float() - 50) / 50).repeat(1, 3, 1, 1).unsqueeze(0))
+    assert logit.item() == pytest.approx(wanted.item(), rel=1e-3, abs=1e-4)
+
+
+def test_the_reference_trains(tmp_path):
+    paths = []
+    for index in range(2):
+        paths.append(tmp_path / f"{index}.npy")
+        np.save(paths[-1], np.full((3, 64, 64), 40 + 100 * index, np.uint8))
+    network = reference.Network("alexnet")
+    before = network.classifier.weight.detach().clone()
+    optimizer = torch.optim.Adam(network.parameters())
+    exams = reference.loader(paths, workers=0, augment=True)
+    assert reference.train_epoch(network, optimizer, exams, torch.device("cpu")) == 6
+    assert not torch.equal(before, network.classifier.weight)
+    assert reference.predict(network, exams, torch.device("cpu")) == 6
+
+
+def test_recipes_are_compared_in_pairs():
+    rows = [
+        case | {"tune_auc": 0.7 + 0.02 * case["seed"], "tune_loss": 0.2, "seconds": 10}
+        for case in recipe.all_cases(5)
+    ]
+    for row in rows:
+        if row["value"] == "bf16":
+            row |= {"tune_auc": row["tune_auc"] + 0.01, "seconds": 5}
+    table = recipe.compared(pd.DataFrame(rows)).set_index(["setting", "value", "architecture"])
+    found = table.loc["precision", "bf16", "alexnet"]
+    assert found["pairs"] == 10
+    assert found["tune_auc difference"] == pytest.approx(0.01)
+    assert found["tune_auc low"] == pytest.approx(found["tune_auc high"])
+    assert found["times as fast"] == 2
+    assert table.loc["batch_exams", 1, "googlenet"]["tune_auc difference"] == pytest.approx(0)
+
+
+def test_a_linear_cost_is_told_from_a_square_one():
+    slices = np.array([10, 20, 40, 80])
+    costs = {"linear": 0.1 * slices, "square": 0.1 * slices**2}
+    rows = [
+        {"architecture": name, "grows": "exams", "slices": count, "seconds": seconds}
+        for name, cost in costs.items()
+        for count, seconds in zip(slices, cost, strict=True)
+    ]
+    power = scaling.lines(pd.DataFrame(rows))["seconds grow as slices to the power of"]
+    assert power.tolist() == pytest.approx([1, 2])
