@@ -71,7 +71,13 @@ class Study:
                 f"study {self.name}: no exams. Give the folder with MRNet's 'train' and 'valid' as "
                 f"exams_folder in the study file or in the environment variable {FOLDER_VARIABLE}."
             )
-        return self.root / Path(folder).expanduser()
+        path = self.root / Path(folder).expanduser()
+        if not path.is_dir():
+            raise InputError(
+                f"study {self.name}: {path} is no folder. Expected the one with 'train' and "
+                f"'valid'; mend exams_folder in the study file or {FOLDER_VARIABLE}."
+            )
+        return path
 
     def caption(self) -> str:
         """What every table and figure says of its data."""

@@ -36,9 +36,13 @@ def test_the_users_folder_comes_from_the_file_or_the_variable(tmp_path, monkeypa
     monkeypatch.delenv(studies.FOLDER_VARIABLE, raising=False)
     with pytest.raises(InputError, match=r"own: no exams.*exams_folder.*MRNET_FOLDER"):
         _ = study_of(tmp_path).exams
-    monkeypatch.setenv(studies.FOLDER_VARIABLE, "/mri")
-    assert study_of(tmp_path).exams == Path("/mri")
+    for name in ("mri", "beside"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv(studies.FOLDER_VARIABLE, str(tmp_path / "mri"))
+    assert study_of(tmp_path).exams == tmp_path / "mri"
     assert study_of(tmp_path, exams_folder="beside").exams == tmp_path / "beside"
+    with pytest.raises(InputError, match=r"own: .*besides is no folder"):
+        _ = study_of(tmp_path, exams_folder="besides").exams
 
 
 def test_the_defaults_are_the_papers_training(tmp_path):

@@ -120,12 +120,15 @@ def histograms(
 def _lines(axes: Axes, exams: Sequence[np.ndarray], top: float, plane: str) -> None:
     # Bins of a whole number of grey values, or counting integers would make a comb.
     width = max(1, round(top / 50)) if np.asarray(exams[0]).dtype.kind in "ui" else top / 50
-    edges = np.arange(0, top + width, width) - (0.5 if width >= 1 else 0)
+    # One bin beyond `top`: on the standard scale that is where clipped values, 255, pile up.
+    edges = np.arange(0, top + 2 * width, width) - (0.5 if width >= 1 else 0)
     shares = []
     for pixels in exams:
         counts = np.histogram(np.asarray(pixels).ravel(), edges)[0]
         shares.append(counts / max(counts.sum(), 1))
         middles = (edges[:-1] + edges[1:]) / 2
         axes.plot(middles, shares[-1], color=PLANE_COLOURS[plane], lw=0.9, alpha=0.7)
-    # The first bin (black) may tower over the rest; the shape of the tissue is the point here.
-    axes.set(xlim=(0, top), yticks=[], ylim=(0, 1.15 * max(share[2:].max() for share in shares)))
+    # The first bin (black) and the last (clipped) may tower over the rest; the shape of the tissue
+    # is the point here.
+    highest = max(share[2:-1].max() for share in shares)
+    axes.set(xlim=(0, edges[-1]), yticks=[], ylim=(0, 1.15 * highest))
