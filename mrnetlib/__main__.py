@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from mrnetlib.files import InputError
 
@@ -32,6 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="validate a folder in MRNet's layout")
     check.add_argument("folder")
+
+    evaluate = commands.add_parser("evaluate", help="measure and fuse anyone's predictions")
+    evaluate.add_argument("test", type=Path, help="CSV: label, axial, coronal, sagittal")
+    evaluate.add_argument(
+        "--fit-on", type=Path, metavar="TRAIN", help="such a CSV, to fit the planes' fusion on"
+    )
 
     preprocess = commands.add_parser("preprocess", help="DICOM studies -> exams in MRNet's layout")
     dicom.add_options(preprocess)
@@ -75,6 +82,15 @@ def _check(arguments: argparse.Namespace) -> int:
     return check.main(arguments.folder)
 
 
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from mrnetlib import others
+
+    train = others.read(arguments.fit_on) if arguments.fit_on else None
+    table = others.measured(others.read(arguments.test), train)
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+    return 0
+
+
 def _preprocess(arguments: argparse.Namespace) -> int:
     from mrnetlib.dicom import command
 
@@ -89,6 +105,7 @@ def main(words: list[str] | None = None) -> int:
         "notebook": _notebook,
         "pretrain": _pretrain,
         "check": _check,
+        "evaluate": _evaluate,
         "preprocess": _preprocess,
     }
     try:

@@ -116,7 +116,8 @@ def test_ctrl_c_says_how_to_go_on(root, monkeypatch, capsys):
 
 def test_every_command_that_is_announced_is_known(monkeypatch):
     (announced,) = [a.choices for a in build_parser()._actions if a.dest == "command"]
-    words = {"notebook": ["a"], "pretrain": ["a"], "check": ["a"], "preprocess": ["a", "b"]}
+    words = {"preprocess": ["a", "b"]}
+    words |= dict.fromkeys(("notebook", "pretrain", "check", "evaluate"), ["a"])
     for command in announced:
         monkeypatch.setattr(f"mrnetlib.__main__._{command}", lambda arguments: 7)
         assert main([command, *words.get(command, [])]) == 7

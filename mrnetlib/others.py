@@ -1,0 +1,83 @@
+"""Predictions of other people's networks: measured and fused as the study's own.
+
+``python -m mrnetlib evaluate TEST.csv --fit-on TRAIN.csv``
+
+A file holds one task: a column ``label`` (0 or 1), a column of probabilities for each plane (axial,
+coronal, sagittal), in any order, and where wanted a column ``exam``.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mrnetlib import evaluate, fusion
+from mrnetlib.files import InputError
+from mrnetlib.names import PLANES
+from mrnetlib.statistics import auc_interval, checked
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A file of one task's predictions.
+
+    Returns
+    -------
+    DataFrame with the columns exam (str; the line's number where the file has none), label (0 or
+    1) and one of probabilities (0..1) per plane.
+
+    Raises
+    ------
+    InputError
+        For a missing column or plane, a label other than 0 and 1, and a probability that is
+        missing or out of range.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"exam": str})
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found. Give a CSV of one task's predictions.") from None
+    except (ValueError, pd.errors.ParserError) as error:  # empty, not text, ragged
+        raise InputError(f"{path}: not a readable CSV ({error}).") from None
+    table.columns = [str(column).strip().casefold() for column in table.columns]
+    missing = [column for column in ("label", *PLANES) if column not in table]
+    if missing:
+        raise InputError(
+            f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}. Expected "
+            f"label, {', '.join(PLANES)}, and exam where wanted."
+        )
+    if "exam" not in table:
+        table["exam"] = [str(line) for line in range(len(table))]
+    if table["exam"].duplicated().any():
+        twice = table.loc[table["exam"].duplicated(), "exam"].iloc[0]
+        raise InputError(f"{path}: exam {twice} is listed twice, expected each exam once.")
+    try:
+        checked(table["label"], table[list(PLANES)])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return table[["exam", "label", *PLANES]].astype({"label": int})
+
+
+def measured(test: pd.DataFrame, train: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The measures of each plane, of the planes' mean, and of their fusion.
+
+    Parameters
+    ----------
+    test : from `read`; the exams to measure on.
+    train : the same models' predictions for other exams, on which the logistic regression is
+        fitted, as in the paper; without them there is no fusion.
+
+    Returns
+    -------
+    DataFrame with the columns model (a plane, ``mean``, ``fusion``), auc with auc_low and auc_high
+    (95 %, DeLong on the logit scale), sensitivity, specificity, accuracy (at 0.5), n.
+    """
+    models = {plane: test[plane] for plane in PLANES}
+    models["mean"] = test[list(PLANES)].mean(axis=1)
+    if train is not None:
+        regression = fusion.fit(train.assign(split="train"))
+        models["fusion"] = fusion.apply(regression, test.assign(split="test"))["probability"]
+    rows = []
+    for model, probability in models.items():
+        found = evaluate.measures(test["label"], probability)
+        interval = auc_interval(test["label"], probability)
+        limits = {"auc": found.pop("auc"), "auc_low": interval.low, "auc_high": interval.high}
+        rows.append({"model": model, **limits, **found})
+    return pd.DataFrame(rows)
