@@ -3,7 +3,8 @@
 ``python -m mrnetlib evaluate TEST.csv --fit-on TRAIN.csv``
 
 A file holds one task: a column ``label`` (0 or 1), a column of probabilities for each plane (axial,
-coronal, sagittal), in any order, and where wanted a column ``exam``.
+coronal, sagittal), in any order, and where wanted a column ``exam``, and ``fused`` with the
+probabilities of their own fusion.
 """
 
 from pathlib import Path
@@ -15,6 +16,9 @@ from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 from mrnetlib.statistics import auc_interval, checked
 
+#: Other names under which published files have the columns.
+ALIASES = {"labels": "label", "preds": "fused"}
+
 
 def read(path: Path) -> pd.DataFrame:
     """A file of one task's predictions.
@@ -22,7 +26,7 @@ def read(path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame with the columns exam (str; the line's number where the file has none), label (0 or
-    1) and one of probabilities (0..1) per plane.
+    1), one of probabilities (0..1) per plane, and ``fused`` where the file has it.
 
     Raises
     ------
@@ -36,7 +40,8 @@ def read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: not found. Give a CSV of one task's predictions.") from None
     except (ValueError, pd.errors.ParserError) as error:  # empty, not text, ragged
         raise InputError(f"{path}: not a readable CSV ({error}).") from None
-    table.columns = [str(column).strip().casefold() for column in table.columns]
+    names = [str(column).strip().casefold() for column in table.columns]
+    table.columns = [ALIASES.get(name, name) for name in names]
     missing = [column for column in ("label", *PLANES) if column not in table]
     if missing:
         raise InputError(
@@ -48,11 +53,12 @@ def read(path: Path) -> pd.DataFrame:
     if table["exam"].duplicated().any():
         twice = table.loc[table["exam"].duplicated(), "exam"].iloc[0]
         raise InputError(f"{path}: exam {twice} is listed twice, expected each exam once.")
+    models = [column for column in (*PLANES, "fused") if column in table]
     try:
-        checked(table["label"], table[list(PLANES)])
+        checked(table["label"], table[models])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return table[["exam", "label", *PLANES]].astype({"label": int})
+    return table[["exam", "label", *models]].astype({"label": int})
 
 
 def measured(test: pd.DataFrame, train: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -66,11 +72,14 @@ def measured(test: pd.DataFrame, train: pd.DataFrame | None = None) -> pd.DataFr
 
     Returns
     -------
-    DataFrame with the columns model (a plane, ``mean``, ``fusion``), auc with auc_low and auc_high
+    DataFrame with the columns model (a plane, ``mean``, ``fused`` as the file has it, ``fusion`` as
+    fitted here), auc with auc_low and auc_high
     (95 %, DeLong on the logit scale), sensitivity, specificity, accuracy (at 0.5), n.
     """
     models = {plane: test[plane] for plane in PLANES}
     models["mean"] = test[list(PLANES)].mean(axis=1)
+    if "fused" in test:
+        models["fused"] = test["fused"]
     if train is not None:
         regression = fusion.fit(train.assign(split="train"))
         models["fusion"] = fusion.apply(regression, test.assign(split="test"))["probability"]

@@ -53,6 +53,15 @@ def test_the_command_prints_every_model(files, capsys):
     assert "fusion" not in capsys.readouterr().out
 
 
+def test_other_names_and_a_fusion_of_their_own_are_read(tmp_path):
+    table = predictions(3, 60).rename(columns={"label": "labels"})
+    table["preds"] = table[list(PLANES)].max(axis=1)
+    table.to_csv(tmp_path / "published.csv", index=False)
+    found = others.measured(others.read(tmp_path / "published.csv")).set_index("model")
+    wanted = roc_auc_score(table["labels"], table["preds"])
+    assert found.loc["fused", "auc"] == pytest.approx(wanted, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
