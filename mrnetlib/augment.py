@@ -84,4 +84,4 @@ def apply(slices: Tensor, lengths: list[int], drawn: Tensor) -> Tensor:
         channels = exam.float().transpose(0, 1)  # (s, 1, H, W) -> (1, s, H, W)
         turned = functional.grid_sample(channels, grid, padding_mode="zeros", align_corners=False)
         moved.append(turned.transpose(0, 1))  # (1, s, H, W) -> (s, 1, H, W)
-    return torch.cat(moved)
+    return torch.cat(moved) if len(moved) > 1 else moved[0]

@@ -144,7 +144,7 @@ class ExamNetwork(nn.Module):
 
     def normalized(self, slices: Tensor) -> Tensor:
         """Slices (S, 1, H, W), 0..255 of any dtype, as the backbone wants them, float32."""
-        values = (slices.float() - self.mean) / self.std
+        values = (slices.float() - self.mean).div_(self.std)
         # One channel is in every memory format at once, and torch would take it for the slower
         # one; strides that say channels_last keep all layers in it.
         return values.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2)
