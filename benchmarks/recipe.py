@@ -3,8 +3,8 @@
     python -m benchmarks.recipe --json FILE
 
 Networks of the default study, one plane and task, trained over several seeds with one setting
-changed at a time; everything is paired by architecture and seed. Only the tuning exams are looked at.
-Run the study first: its banks and pretrained backbones are used. ``precision: auto`` rests on
+changed at a time; everything is paired by architecture and seed. Only the tuning exams are looked
+at. Run the study first: its banks and pretrained backbones are used. ``precision: auto`` rests on
 this.
 """
 

@@ -117,7 +117,7 @@ def test_ctrl_c_says_how_to_go_on(root, monkeypatch, capsys):
 def test_every_command_that_is_announced_is_known(monkeypatch):
     (announced,) = [a.choices for a in build_parser()._actions if a.dest == "command"]
     words = {"preprocess": ["a", "b"]}
-    words |= dict.fromkeys(("notebook", "pretrain", "check", "evaluate"), ["a"])
+    words |= {name: ["a"] for name in ("notebook", "pretrain", "check", "evaluate")}
     for command in announced:
         monkeypatch.setattr(f"mrnetlib.__main__._{command}", lambda arguments: 7)
         assert main([command, *words.get(command, [])]) == 7
