@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import alternate, full_size, reference
-from benchmarks.training import finished, new_network, set_up
+from benchmarks.training import finished, lying_ready, new_network, set_up
 from mrnetlib import devices, inference
 from mrnetlib.banks import ExamBank
 
@@ -36,9 +36,8 @@ def ours(architecture: str, folder: Path, chosen: list[int], precision: str) -> 
 def limit(architecture: str, folder: Path, chosen: list[int], precision: str) -> Callable[[], int]:
     """The bare network on exams that lie ready."""
     device = set_up()
-    bank = ExamBank.open(folder, "train", full_size.PLANE).select(chosen)
-    network = new_network(architecture, bank, device).eval()
-    ready = [network.normalized(bank.read([i]).to(device)) for i in range(len(bank))]
+    network, ready = lying_ready(architecture, folder, chosen, device)
+    network.eval()
 
     def loop() -> int:
         with torch.inference_mode(), devices.autocast(precision, device):

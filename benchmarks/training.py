@@ -78,12 +78,20 @@ def ours(
     return loop
 
 
+def lying_ready(
+    architecture: str, folder: Path, chosen: list[int], device: torch.device
+) -> tuple[ExamNetwork, list[torch.Tensor]]:
+    """A network, and the chosen exams as its backbone wants them, in memory."""
+    bank = ExamBank.open(folder, "train", full_size.PLANE).select(chosen)
+    network = new_network(architecture, bank, device)
+    return network, [network.normalized(bank.read([i]).to(device)) for i in range(len(bank))]
+
+
 def limit(architecture: str, folder: Path, chosen: list[int], precision: str) -> Callable[[], int]:
     """Forward and backward of the same network alone, on what lies ready."""
     device = set_up()
-    bank = ExamBank.open(folder, "train", full_size.PLANE).select(chosen)
-    network = new_network(architecture, bank, device).train()
-    ready = [network.normalized(bank.read([i]).to(device)) for i in range(len(bank))]
+    network, ready = lying_ready(architecture, folder, chosen, device)
+    network.train()
 
     def loop() -> int:
         for exam in ready:
