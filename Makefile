@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study test lab bench lint clean
+.PHONY: help study choices test lab bench lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ help: ## say what there is
 
 study: .venv/ready ## run a study from its exams to Table I (STUDY=phantom)
 	$(BIN)/python -m mrnetlib study $(STUDY)
+
+choices: .venv/ready ## after a study: train its variants again, notebook 06 (STUDY=phantom)
+	$(BIN)/python -m mrnetlib study $(STUDY) --choices
 
 test: .venv/ready lint ## lint, then run the tests
 	$(BIN)/python -m pytest

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mrnetlib import provenance
 from mrnetlib import study as studies
+from mrnetlib import variants
 
 STUDY = studies.load(config.get("study", "phantom"), Path(workflow.basedir))
 SETTINGS = STUDY.settings
@@ -29,6 +30,8 @@ OF_TRAINING = [
     "weights", "head", "epochs", "patience", "learning_rate", "weight_decay", "batch_exams", "flip",
     "rotation", "shift", "precision", "compile", "deterministic", "device", "threads", "seed",
 ]
+
+OF_CHOICES = ["choices_tasks", "choices_seeds", "choices_folds"]
 
 # Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.
 MAY_USE_GPU = int(SETTINGS.device != "cpu")
@@ -51,6 +54,22 @@ def every(pattern):
     return sorted(set(expand(
         pattern, architecture=SETTINGS.architectures, plane=SETTINGS.planes, task=SETTINGS.tasks,
     )))
+
+
+def retrained(pattern):
+    """The files of a pattern for all architectures and planes that are trained again."""
+    names = {"architecture": SETTINGS.choices_architectures, "plane": SETTINGS.planes}
+    return expand(pattern, **names)
+
+
+def not_standardized(wildcards):
+    """What the retraining without standardization starts from, where there is such a one."""
+    if not SETTINGS.standardize:
+        return []
+    folder = f"{DATA}/choices/not_standardized"
+    banks = [f"{folder}/banks/{split}_{wildcards.plane}.npy" for split in ("train", "tune", "test")]
+    pretrained = SETTINGS.weights == "pretrained"
+    return banks + [f"{folder}/weights/{wildcards.architecture}.pt"] * pretrained
 
 
 def starting_weights(wildcards):
@@ -170,3 +189,76 @@ rule provenance:
         f"{DATA}/runs/04_single_vs_multi_view.json",
     output: f"{RESULTS}/provenance.json",
     run: provenance.collect(STUDY, [STUDY.root / name for name in input])
+
+
+# From here on: what `make choices` adds. Nothing above depends on it.
+
+rule choices:
+    input: f"{RESULTS}/provenance.json", f"{RESULTS}/choices/provenance.json",
+
+
+rule choices_preparation:
+    input:
+        expand("{data}/banks/{split}_{plane}.npy", data=DATA, split=("train", "tune", "test"),
+            plane=SETTINGS.planes),
+    output:
+        expand("{data}/choices/not_standardized/banks/{split}_{plane}.{kind}", data=DATA,
+            split=("train", "tune", "test"), plane=SETTINGS.planes, kind=("npy", "json"))
+            if SETTINGS.standardize else [],
+        [
+            pattern.format(architecture=architecture)
+            for architecture in SETTINGS.choices_architectures
+            for pattern in (
+                f"{DATA}/choices/not_standardized/weights/{{architecture}}.pt",
+                f"{RESULTS}/choices/not_standardized/pretraining/{{architecture}}.csv",
+            )
+            if SETTINGS.standardize and SETTINGS.weights == "pretrained"
+        ],
+        f"{DATA}/runs/choices_preparation.json",
+    params: values("weights", "pretrain_slices", "precision", "device", "seed", "image_size"),
+    resources: gpu=MAY_USE_GPU,
+    threads: TRAINING_THREADS
+    shell: "{MRNETLIB} choices --study {STUDY.name}"
+
+
+rule retraining:
+    input:
+        starting_weights,
+        not_standardized,
+        expand("{data}/banks/{split}_{{plane}}.npy", data=DATA, split=("train", "tune", "test")),
+    output:
+        expand("{results}/choices/{kind}/{{architecture}}_{{plane}}.csv", results=RESULTS,
+            kind=("predictions", "networks")),
+        f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json",
+    params: values(*OF_TRAINING, *OF_CHOICES),
+    resources: gpu=MAY_USE_GPU,
+    threads: TRAINING_THREADS
+    priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
+    shell: "{MRNETLIB} choices {wildcards.architecture} {wildcards.plane} --study {STUDY.name}"
+
+
+rule choices_notebook:
+    input:
+        "notebooks/06_choices_that_move_the_number.ipynb",
+        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
+        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+        retrained(f"{RESULTS}/choices/predictions/{{architecture}}_{{plane}}.csv"),
+        retrained(f"{RESULTS}/choices/networks/{{architecture}}_{{plane}}.csv"),
+    output:
+        multiext(f"{RESULTS}/choices/summary", ".csv", ".md"),
+        f"{RESULTS}/choices/comparisons.csv",
+        figures("choices_retraining", "choices_seeds", "choices_exams", "choices_fusion",
+            "choices_plane", "choices_threshold", "choices_all"),
+        f"{DATA}/runs/06_choices_that_move_the_number.json",
+        f"{RESULTS}/06_choices_that_move_the_number.html",
+    params: values("fuse_on", "select_on", "description", *OF_CHOICES),
+    shell: "{NOTEBOOK} 06_choices_that_move_the_number"
+
+
+rule choices_provenance:
+    input:
+        f"{DATA}/runs/choices_preparation.json" if SETTINGS.standardize else [],
+        retrained(f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json"),
+        f"{DATA}/runs/06_choices_that_move_the_number.json",
+    output: f"{RESULTS}/choices/provenance.json",
+    run: provenance.collect(variants.inside(STUDY), [STUDY.root / name for name in input])

@@ -18,6 +18,9 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("name", nargs="?", default="phantom", help="a file in studies/")
     study.add_argument("--cores", type=int, help="processes at a time (default: all cores)")
     study.add_argument("--dry-run", action="store_true", help="only say what would be run")
+    study.add_argument(
+        "--choices", action="store_true", help="also train its variants again, for notebook 06"
+    )
 
     notebook = commands.add_parser("notebook", help="execute one notebook of a study")
     notebook.add_argument("name", help="for example 04_single_vs_multi_view")
@@ -30,6 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
     pretrain = commands.add_parser("pretrain", help="make a study's own starting weights")
     pretrain.add_argument("architecture", help="for example resnet18")
     pretrain.add_argument("--study", default="phantom", help="a file in studies/")
+
+    choices = commands.add_parser("choices", help="train the variants of a study's recipe again")
+    choices.add_argument("architecture", nargs="?", help="for example alexnet")
+    choices.add_argument("plane", nargs="?", help="without: prepare what the variants start from")
+    choices.add_argument("--study", default="phantom", help="a file in studies/")
 
     check = commands.add_parser("check", help="validate a folder in MRNet's layout")
     check.add_argument("folder")
@@ -51,7 +59,8 @@ def _study(arguments: argparse.Namespace) -> int:
     chosen = study.load(arguments.name)
     if chosen.settings.data != "phantom":
         _ = chosen.exams  # a study without its folder fails here, not an hour later
-    return runner.run_study(chosen, arguments.cores, arguments.dry_run)
+    run = runner.run_choices if arguments.choices else runner.run_study
+    return run(chosen, arguments.cores, arguments.dry_run)
 
 
 def _notebook(arguments: argparse.Namespace) -> int:
@@ -73,6 +82,14 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 
     chosen = study.load(arguments.study)
     runner.run_pretraining(chosen, arguments.architecture)
+    return 0
+
+
+def _choices(arguments: argparse.Namespace) -> int:
+    from mrnetlib import runner, study
+
+    chosen = study.load(arguments.study)
+    runner.run_retraining(chosen, arguments.architecture, arguments.plane)
     return 0
 
 
@@ -104,6 +121,7 @@ def main(words: list[str] | None = None) -> int:
         "study": _study,
         "notebook": _notebook,
         "pretrain": _pretrain,
+        "choices": _choices,
         "check": _check,
         "evaluate": _evaluate,
         "preprocess": _preprocess,

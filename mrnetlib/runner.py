@@ -20,6 +20,7 @@ from nbconvert import HTMLExporter
 from mrnetlib.files import InputError, write_text
 from mrnetlib.provenance import note_run
 from mrnetlib.study import Study, did_you_mean, prepare_weights
+from mrnetlib.variants import check
 
 #: ipykernel 7 warns on every start about settings that papermill cannot make.
 QUIET_KERNEL = ["--log-level=40"]
@@ -167,6 +168,26 @@ def run_pretraining(study: Study, architecture: str) -> None:
     note_run(study, run, "pretraining", {"architecture": architecture}, perf_counter() - start)
 
 
+def run_retraining(study: Study, architecture: str | None, plane: str | None) -> None:
+    """Train the variants of one architecture and plane again and note the run.
+
+    Without them, make what the variants without standardization start from.
+    """
+    from mrnetlib import retrain
+
+    if (architecture is None) != (plane is None):
+        raise InputError("choices: give an architecture and a plane, or neither of them.")
+    start = perf_counter()
+    if plane is None:
+        run, parameters = "choices_preparation", {}
+        retrain.prepare(study)
+    else:
+        run = f"choices_{architecture}_{plane}"
+        parameters = {"architecture": architecture, "plane": plane}
+        retrain.retrain(study, architecture, plane)
+    note_run(study, run, "choices", parameters, perf_counter() - start)
+
+
 def wait_for(process: subprocess.Popen) -> int:
     """Wait for Snakemake, also after Ctrl-C: it has its jobs to end and its lock to give back."""
     while True:
@@ -176,8 +197,8 @@ def wait_for(process: subprocess.Popen) -> int:
             print("stopping; the same command goes on from here", file=sys.stderr)
 
 
-def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> int:
-    """Run what is missing of a study, print Table I, and return the exit status.
+def run_chain(study: Study, target: str, cores: int | None, dry_run: bool) -> int:
+    """Run what is missing of a target of the Snakefile and return the exit status.
 
     Snakemake orders the steps, runs as many at a time as there are cores, and goes on where an
     earlier run stopped.
@@ -186,10 +207,25 @@ def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> 
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--dry-run"] if dry_run else ["--quiet", "rules", "host"]
-    command += ["--config", f"study={study.name}"]
-    status = wait_for(subprocess.Popen(command, cwd=study.root))
+    command += ["--config", f"study={study.name}", "--", target]
+    return wait_for(subprocess.Popen(command, cwd=study.root))
+
+
+def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> int:
+    """Run what is missing of a study, print Table I, and return the exit status."""
+    status = run_chain(study, "all", cores, dry_run)
     if status == 0 and not dry_run:
         print((study.results / "table1.md").read_text(encoding="utf-8"))
         print(f"Report: {study.results / '04_single_vs_multi_view.html'}")
         print(f"All tables, figures and executed notebooks: {study.results}")
+    return status
+
+
+def run_choices(study: Study, cores: int | None = None, dry_run: bool = False) -> int:
+    """Run what is missing of a study and of its choices, print what they moved."""
+    check(study)
+    status = run_chain(study, "choices", cores, dry_run)
+    if status == 0 and not dry_run:
+        print((study.results / "choices" / "summary.md").read_text(encoding="utf-8"))
+        print(f"Report: {study.results / '06_choices_that_move_the_number.html'}")
     return status

@@ -36,6 +36,11 @@ class Settings:
     Choices
         ``select_on``: the exams on which the best single plane is chosen (``tune``; ``test``
         repeats the habit of published code). ``fuse_on``: the exams the fusion is fitted on.
+    Trying the choices
+        ``make choices`` trains again what ``choices_architectures`` and ``choices_tasks`` name,
+        some of the study's own, once per variant and seed (`mrnetlib.variants`):
+        ``choices_seeds`` of them from ``seed`` on, and ``choices_folds`` folds for predictions
+        of training exams by networks that did not see them.
     """
 
     description: str = ""
@@ -74,6 +79,10 @@ class Settings:
     fuse_on: str = "train"
     select_on: str = "tune"
     seed: int = 0
+    choices_architectures: tuple[str, ...] = ARCHITECTURES
+    choices_tasks: tuple[str, ...] = TASKS
+    choices_seeds: int = 5
+    choices_folds: int = 5
 
 
 CHOICES = {
@@ -87,7 +96,9 @@ CHOICES = {
     "select_on": ("tune", "test"),
 }
 
-AT_LEAST_ONE = ("train_exams", "test_exams", "image_size", "epochs", "batch_exams")
+AT_LEAST = dict.fromkeys(
+    ("train_exams", "test_exams", "image_size", "epochs", "batch_exams"), 1
+) | {"choices_seeds": 2, "choices_folds": 2}
 SHARES = ("tune_fraction", "flip")
 
 
@@ -152,7 +163,7 @@ def checked(key: str, value: Any, source: str) -> Any:
         raise InputError(
             f"{source}: {key} is '{value}', expected one of {', '.join(CHOICES[key])}."
         )
-    least = 1 if key in AT_LEAST_ONE else 0
+    least = AT_LEAST.get(key, 0)
     if wanted in (int, float) and not least <= value < float("inf"):
         raise InputError(f"{source}: {key} is {value}, expected a number of {least} or more.")
     if key in SHARES and value > 1:
@@ -161,8 +172,9 @@ def checked(key: str, value: Any, source: str) -> Any:
 
 
 def _known_words(key: str, words: tuple[str, ...], source: str) -> tuple[str, ...]:
-    known = {"planes": PLANES, "tasks": TASKS, "architectures": ARCHITECTURES}[key]
-    if key == "architectures" and not set(words) <= set(known):
+    kind = key.removeprefix("choices_")
+    known = {"planes": PLANES, "tasks": TASKS, "architectures": ARCHITECTURES}[kind]
+    if kind == "architectures" and not set(words) <= set(known):
         from mrnetlib.networks import known_architectures  # torch is heavy, and seldom needed here
 
         known = known_architectures()

@@ -1,0 +1,335 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import planted_labels
+
+from mrnetlib import choices, fusion, runner, variants, verdicts
+from mrnetlib import study as studies
+from mrnetlib.__main__ import main
+from mrnetlib.comparisons import Comparison, mcnemar
+from mrnetlib.files import InputError, write_csv
+from mrnetlib.names import prediction_path
+from mrnetlib.reruns import Score
+from mrnetlib.settings import Settings
+from mrnetlib.statistics import auc
+from mrnetlib.study import Study
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = {"architectures": ("alexnet",), "choices_architectures": ("alexnet",)}
+SPLITS = {"train": 40, "tune": 20, "test": 40}
+
+
+def simulated(seeds=(0,), tasks=("acl",), planes=("axial", "sagittal"), strength=1.5):
+    """Long predictions in which the last plane is the better one."""
+    generator = np.random.default_rng(0)
+    parts, first = [], 0
+    for split, count in SPLITS.items():
+        exams = [f"{first + number:04d}" for number in range(count)]
+        first += count
+        for number, task in enumerate(tasks):
+            label = (np.arange(count) % 5 < 2 + number).astype(int)
+            for seed in seeds:
+                for place, plane in enumerate(planes, 1):
+                    score = strength * place * label + generator.normal(size=count)
+                    columns = {"exam": exams, "split": split, "label": label}
+                    columns["probability"] = 1 / (1 + np.exp(-score))
+                    about = {"seed": seed, "architecture": "alexnet", "task": task, "plane": plane}
+                    parts.append(pd.DataFrame(columns).assign(**about))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study with simulated predictions of its own and of a retraining."""
+    settings = Settings(
+        **SMALL, planes=("axial", "sagittal"), tasks=("acl",), choices_tasks=("acl",), device="cpu",
+        choices_seeds=2, choices_folds=2, data="phantom", description="a toy",
+    )  # fmt: skip
+    study = Study("own", settings, tmp_path)
+    table = simulated(seeds=(0, 1))
+    for plane in settings.planes:
+        own = table[table["plane"] == plane]
+        first = own[own["seed"] == 0]
+        columns = ["exam", "split", "label", "probability"]
+        write_csv(prediction_path(study.results, "alexnet", plane, "acl"), first[columns])
+        parts = []
+        for run in variants.runs(settings):
+            part = own[own["seed"] == run.seed].assign(variant=run.variant)
+            if run.fold is not None:
+                part = part[part["split"] == "train"].iloc[run.fold :: 2]
+            if run.variant in variants.SHARES:
+                part = part.iloc[10:]
+            parts.append(part)
+        path = variants.path_of(study, "predictions", "alexnet", plane)
+        variants.write(path, pd.concat(parts))
+    return study
+
+
+def damage(study, change):
+    """Change the axial file of a study's retraining."""
+    path = variants.path_of(study, "predictions", "alexnet", "axial")
+    table = pd.read_csv(path, dtype={"exam": str})
+    write_csv(path, change(table))
+
+
+def test_subsets_are_nested_stratified_and_the_same_for_all_tasks():
+    labels = planted_labels(80)
+    chosen = {share: variants.subset(labels, share, 0) for share in variants.SHARES.values()}
+    assert [len(indices) for indices in chosen.values()] == [40, 20, 10]
+    assert set(chosen[1 / 8]) < set(chosen[1 / 4]) < set(chosen[1 / 2])
+    for indices in chosen.values():
+        counts = labels.iloc[indices].value_counts()
+        assert len(counts) == 5 and counts.nunique() == 1, "each combination has its share"
+    assert set(variants.subset(labels, 1 / 2, 1)) != set(chosen[1 / 2])
+    np.testing.assert_array_equal(variants.subset(labels, 1 / 2, 0), chosen[1 / 2])
+
+
+def test_folds_part_the_exams_evenly():
+    labels = planted_labels(60)
+    folds = variants.folds(labels, 3, 0)
+    assert sorted(np.unique(folds)) == [0, 1, 2]
+    for fold in range(3):
+        assert (labels[folds == fold].value_counts() == 4).all()
+    assert (variants.folds(labels, 3, 1) != folds).any()
+
+
+def test_the_runs_of_a_unit_are_told_apart_and_leave_out_the_studys_own():
+    settings = Settings(**SMALL, choices_tasks=("acl",), choices_seeds=2, choices_folds=3, seed=7)
+    runs = variants.runs(settings)
+    assert len({run.name for run in runs}) == len(runs) == 2 * (7 + 3) - 1
+    assert {run.seed for run in runs} == {7, 8}
+    assert variants.Run("as_is", 7, "acl") not in runs
+    assert variants.Run("out_of_fold", 8, "acl", 2) in runs
+
+
+def test_a_variant_that_is_the_studys_recipe_is_left_out():
+    plain = Settings(standardize=False, flip=0.0, rotation=0.0, shift=0.0)
+    left = set(variants.variants(Settings())) - set(variants.variants(plain))
+    assert left == {"not_standardized", "not_augmented"}
+
+
+def test_only_what_the_study_trains_can_be_trained_again(tmp_path):
+    settings = Settings(**SMALL | {"choices_architectures": ("resnet18",)})
+    with pytest.raises(InputError, match=r"choices_architectures: 'resnet18', expected.*alexnet"):
+        variants.check(Study("own", settings, tmp_path))
+    with pytest.raises(InputError, match="plane: 'oblique'"):
+        variants.check(Study("own", Settings(**SMALL), tmp_path), "alexnet", "oblique")
+
+
+def test_the_retraining_is_read_with_the_studys_own_first_seed(study):
+    table = variants.read(study)
+    own = table[(table["variant"] == "as_is") & (table["seed"] == 0)]
+    assert len(own) == 2 * sum(SPLITS.values())
+    original = simulated(seeds=(0, 1)).query("seed == 0 and plane == 'axial'")
+    read = own[own["plane"] == "axial"]["probability"].to_numpy()
+    np.testing.assert_array_equal(read, original["probability"], "not rounded")
+    unseen = table[table["variant"] == "out_of_fold"]
+    assert (unseen.groupby(["seed", "plane"])["exam"].nunique() == SPLITS["train"]).all()
+    assert set(unseen["split"]) == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.assign(label=1 - t["label"]), "stopped_on_test, seed 0, acl: does not hold"),
+        (lambda t: t.assign(exam="x" + t["exam"]), "does not hold the same exams"),
+        (lambda t: t[t["exam"] != "0099"], "exam 0099 split test"),
+        (lambda t: t[t["seed"] == 0], "as_is, seed 1, acl: not in the file"),
+        (lambda t: t[t["variant"] != "half"], "half, seed 0, acl: not in the file"),
+        (lambda t: pd.concat([t, t.tail(1)]), "is listed twice"),
+        (lambda t: t.assign(probability=2.0), r"probability 2\.0 at row 0"),
+        (lambda t: t.drop(columns="seed"), "columns are variant,task"),
+    ],
+)
+def test_predictions_of_another_study_are_refused(study, change, message):
+    damage(study, change)
+    with pytest.raises(InputError, match=message) as caught:
+        variants.read(study)
+    assert "alexnet_axial.csv" in str(caught.value)
+
+
+def test_missing_files_say_how_they_are_made(study):
+    variants.path_of(study, "predictions", "alexnet", "sagittal").unlink()
+    with pytest.raises(InputError, match=r"alexnet_sagittal.csv: not found. Run 'make choices'"):
+        variants.read(study)
+    with pytest.raises(InputError, match="networks"):
+        variants.read_networks(study)
+
+
+def test_fusions_by_hand():
+    table = simulated()
+    wide = fusion.by_plane(table, ("axial", "sagittal"))
+    planes = wide[["axial", "sagittal"]]
+    for how, known in (("mean", planes.mean(axis=1)), ("max", planes.max(axis=1))):
+        found = choices.fuse(table, how, planes.columns)
+        np.testing.assert_allclose(found["probability"], known)
+    for how in ("train", "tune", "train+tune"):
+        regression = fusion.fit(wide, how, planes.columns)
+        known = fusion.apply(regression, wide, planes.columns)["probability"]
+        found = choices.fuse(table, how, planes.columns)["probability"]
+        np.testing.assert_allclose(found, known)
+
+
+def test_out_of_fold_fusion_is_fitted_elsewhere_and_applied_here():
+    table, planes = simulated(seeds=(0, 1)), ("axial", "sagittal")
+    unseen = table[table["split"] == "train"]
+    np.testing.assert_allclose(
+        choices.fuse(table, "out_of_fold", planes, unseen)["probability"],
+        choices.fuse(table, "train", planes)["probability"],
+    )
+    turned = unseen.assign(probability=1 - unseen["probability"])
+    found = choices.fuse(table, "out_of_fold", planes, turned)
+    test = found[(found["split"] == "test") & (found["seed"] == 0)]
+    assert auc(test["label"], test["probability"]) < 0.5
+    with pytest.raises(InputError, match="seed 1, alexnet, acl: no out-of-fold"):
+        choices.fuse(table, "out_of_fold", planes, unseen[unseen["seed"] == 0])
+    with pytest.raises(InputError, match="fusion 'median'"):
+        choices.fuse(table, "median", planes)
+
+
+def test_the_best_plane_is_chosen_per_seed():
+    table = simulated(seeds=(0, 1))
+    swapped = {"axial": "sagittal", "sagittal": "axial"}
+    other = table["seed"] == 1
+    table.loc[other, "plane"] = table.loc[other, "plane"].map(swapped)
+    chosen = choices.best_plane(table, "tune")
+    assert chosen.groupby("seed")["plane"].unique().map(list).to_dict() == {
+        0: ["sagittal"],
+        1: ["axial"],
+    }
+
+
+def test_effects_have_a_row_per_task_and_their_average():
+    table = simulated(seeds=(0, 1, 2, 3), tasks=("acl", "meniscus"))
+    views = [table[table["plane"] == plane] for plane in ("sagittal", "axial")]
+    found = choices.effects(*views).set_index("task")
+    assert list(found.index) == ["acl", "meniscus", "average"]
+    mean = found.loc[["acl", "meniscus"], "difference"].mean()
+    assert found.loc["average", "difference"] == pytest.approx(mean)
+    assert found.loc["acl", "difference"] == pytest.approx(np.mean(found.loc["acl", "each"]))
+    assert found.loc["average", "low"] > 0, "the last plane was made the better one"
+    assert list(choices.effects(*[v[v["task"] == "acl"] for v in views])["task"]) == ["acl"]
+
+
+def test_the_price_of_a_plane():
+    table = simulated().drop(columns="seed")
+    found = choices.plane_choice(table, draws=200).iloc[0]
+    assert (found["inflated_by"], found["p"]) == (0, 1), "both choose the better plane"
+    assert 0 <= found["optimism"] < 0.03
+    alike = simulated(planes=("axial", "sagittal", "coronal"), strength=0.0).drop(columns="seed")
+    found = choices.plane_choice(alike, draws=200).iloc[0]
+    assert found["inflated_by"] == found["chosen_on_test"] - found["chosen_on_tune"] >= 0
+    assert found["optimism"] > 0.03, "the best of three guesses looks like more"
+    pd.testing.assert_series_equal(found, choices.plane_choice(alike, draws=200).iloc[0])
+
+
+def test_thresholds_are_tuned_on_the_tuning_exams():
+    fused = choices.fuse(simulated(tasks=("acl", "meniscus")), "mean", ("axial", "sagittal"))
+    fused["probability"] = fused["probability"] ** 4  # the same order, seldom above one half
+    found = choices.thresholds(fused).set_index(["task", "measure"])
+    acl = fused[fused["task"] == "acl"]
+    threshold = found.loc[("acl", "accuracy"), "threshold"]
+    assert 0 < threshold < 0.5
+    test = acl[acl["split"] == "test"]
+    tuned, fixed = test["probability"] >= threshold, test["probability"] >= 0.5
+    known = mcnemar(test["label"], tuned.astype(float), fixed.astype(float), measure="sensitivity")
+    row = found.loc[("acl", "sensitivity")]
+    assert (row["difference"], row["p"]) == (pytest.approx(known["difference"]), known["p"])
+    assert row["difference"] > 0
+    assert np.isnan(found.loc[("average", "accuracy"), "threshold"])
+    changed = fused.copy()
+    changed.loc[changed["split"] == "test", "probability"] = 0.5
+    assert (
+        choices.thresholds(changed)
+        .set_index(["task", "measure"])["threshold"]
+        .equals(found["threshold"])
+    )
+
+
+def test_the_closing_table_is_corrected_for_its_length():
+    rows = [
+        ("a", "b", "AUC", Comparison(0.1, 0.05, 0.15, 0.01, "exams")),
+        ("c", "d", "AUC", Comparison(0.1, -0.1, 0.3, 0.5, "exams")),
+    ]
+    table = verdicts.summary(rows)
+    assert table["p_holm"].tolist() == [0.02, 0.5]
+    text = verdicts.summary_text(table, "Title", "Note.")
+    assert "| a | b | AUC | +0.100 | +0.050 to +0.150 | 0.010 | 0.020 |" in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ((0.1, 0.05, 0.15, 0.001), "+0.100 (95% interval +0.050 to +0.150, p = 0.001): higher"),
+        ((-0.1, -0.15, -0.05, 0.0001), "p < 0.001): lower"),
+        ((0.1, -0.05, 0.25, 0.2), "p = 0.20): chance alone could do this"),
+        ((0.0, 0.0, 0.0, 1.0), "does not move"),
+    ],
+)
+def test_a_sentence_says_no_more_than_its_test(found, words):
+    assert words in verdicts.in_words("Choosing", "AUC", Comparison(*found, "exams"))
+
+
+def test_the_best_seed_is_above_the_mean_but_the_test_asks_whether_seeds_differ():
+    share = np.random.default_rng(0).normal(0, 0.01, (50, 3))
+    found = verdicts.best_seed(Score(np.array([0.8, 0.9, 0.7]), share))
+    assert found.difference == pytest.approx(0.1)
+    assert found.method == "all seeds equal"
+
+
+def test_the_command_line_retrains_a_unit_or_prepares(monkeypatch, tmp_path, capsys):
+    from mrnetlib import retrain
+
+    asked = []
+    monkeypatch.setattr(retrain, "prepare", lambda study: asked.append("prepare"))
+    monkeypatch.setattr(retrain, "retrain", lambda study, *unit: asked.append(unit))
+    monkeypatch.setattr(runner, "note_run", lambda study, run, *rest: asked.append(run))
+    assert main(["choices", "alexnet", "axial"]) == main(["choices"]) == 0
+    wanted = [("alexnet", "axial"), "choices_alexnet_axial", "prepare", "choices_preparation"]
+    assert asked == wanted
+    assert main(["choices", "alexnet"]) == 1
+    assert "give an architecture and a plane" in capsys.readouterr().err
+
+
+def test_a_study_with_choices_asks_for_that_target(monkeypatch):
+    asked = []
+    monkeypatch.setattr(runner, "run_chain", lambda study, *words: asked.append(words) or 3)
+    assert main(["study", "phantom", "--choices", "--cores", "2"]) == 3
+    assert main(["study", "phantom"]) == 3
+    assert asked == [("choices", 2, False), ("all", None, False)]
+
+
+def test_the_snakefile_makes_what_the_notebook_reads_and_nothing_of_it_by_default():
+    study = studies.load("phantom", ROOT)
+    jobs = {}
+    for target in ("choices", "all"):
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        command += ["--dry-run", "--printshellcmds", "--forceall", "--cores", "1", "--nolock"]
+        done = subprocess.run(
+            [*command, "--", target], cwd=ROOT, capture_output=True, text=True, check=False,
+            env=os.environ | {"COLUMNS": "1000"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        jobs[target] = done.stdout + done.stderr
+    assert "choices" not in jobs["all"].replace("choices_", "").replace("rule all", "")
+    for plane in study.settings.planes:
+        assert f"choices alexnet {plane} --study phantom" in jobs["choices"]
+    assert "notebook --study phantom 06_choices_that_move_the_number" in jobs["choices"]
+    assert "choices/provenance.json" in jobs["choices"]
+
+
+def test_the_notebook_files_what_the_snakefile_expects():
+    path = ROOT / "notebooks" / "06_choices_that_move_the_number.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    rule = (ROOT / "Snakefile").read_text(encoding="utf-8").partition("rule choices_notebook:")[2]
+    figures = {word for word in rule.split('"') if word.startswith("choices_")}
+    assert len(figures) == 7
+    for name in figures:
+        assert f'"{name}.png"' in code

@@ -1,0 +1,113 @@
+"""The figures of the choices show what their tables say."""
+
+import pandas as pd
+
+from mrnetlib.figures import choices as pictures
+
+
+def words(figure):
+    return {
+        word.get_text()
+        for axes in figure.axes
+        for word in [axes.title, axes.xaxis.label, *axes.get_yticklabels(), *axes.texts]
+    }
+
+
+def differences(each=((0.1, 0.0), (-0.2, 0.1))):
+    rows = [
+        ("one", "AlexNet, ACL tear", 0.05, -0.1, 0.2, each[0]),
+        ("one", "AlexNet, Abnormal", 0.15, 0.1, 0.2, each[0]),
+        ("two", "AlexNet, ACL tear", -0.05, -0.2, 0.1, each[1]),
+    ]
+    return pd.DataFrame(rows, columns=["panel", "row", "difference", "low", "high", "each"])
+
+
+def dots(axes):
+    """Place, value and whether it is filled, of every dot."""
+    return [
+        (float(line.get_ydata()[0]), float(line.get_xdata()[0]), line.get_mfc() != "white")
+        for line in axes.lines
+        if line.get_marker() == "o"
+    ]
+
+
+def test_rows_are_named_after_architecture_task_and_view():
+    assert pictures.row_name("resnet18", "acl", "multi") == "ResNet-18, ACL tear, multi-view"
+    assert pictures.row_name("alexnet", "average") == "AlexNet, average of the tasks"
+    assert pictures.row_name("alexnet", "acl", "axial") == "AlexNet, ACL tear, axial"
+
+
+def test_differences_fill_the_dots_whose_interval_leaves_out_zero():
+    figure = pictures.differences(differences(), caption="a toy")
+    one, two = figure.axes
+    assert dots(one) == [(0, 0.05, False), (1, 0.15, True)]
+    assert dots(two) == [(0, -0.05, False)], "a missing row stays empty"
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    ticks = [line for line in one.lines if line.get_marker() == "|"]
+    assert list(ticks[0].get_xdata()) == [0.1, 0.0]
+    assert "difference in AUC; ticks: single seeds" in words(figure)
+    assert figure.get_supxlabel() == "a toy"
+
+
+def test_differences_of_one_seed_have_no_ticks_and_take_an_order():
+    rows = ["AlexNet, Abnormal", "AlexNet, ACL tear"]
+    figure = pictures.differences(differences(((0.1,), (0.1,))), rows=rows, number="the rate")
+    assert not [line for line in figure.axes[0].lines if line.get_marker() == "|"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == rows
+    assert dots(figure.axes[0])[0][0] == 1
+    assert "difference in the rate" in words(figure)
+
+
+def test_seed_strips_show_every_seed_and_the_studys_own_interval():
+    table = pd.DataFrame([["a row", (0.8, 0.9, 0.7), 0.6, 0.95]])
+    table.columns = ["row", "seeds", "low", "high"]
+    axes = pictures.seed_strips(table).axes[0]
+    circles = next(line for line in axes.lines if line.get_marker() == "o")
+    assert sorted(circles.get_xdata()) == [0.7, 0.8, 0.9]
+    (segment,) = axes.collections[0].get_segments()
+    assert segment[:, 0].tolist() == [0.6, 0.95]
+
+
+def test_learning_curves_have_a_panel_per_model_and_a_mark_per_number_of_exams():
+    rows = [
+        (panel, count, auc, auc - 0.1, auc + 0.05, (auc - 0.02, auc + 0.02))
+        for panel in ("one", "two")
+        for count, auc in ((60, 0.8), (15, 0.6), (30, 0.7))
+    ]
+    table = pd.DataFrame(rows, columns=["panel", "exams", "auc", "low", "high", "seeds"])
+    axes = pictures.learning_curves(table).axes[0]
+    line = next(line for line in axes.lines if line.get_marker() == "o")
+    assert list(line.get_xdata()) == [15, 30, 60]
+    assert list(line.get_ydata()) == [0.6, 0.7, 0.8]
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["15", "30", "60"]
+
+
+def test_chosen_planes_are_marked_for_both_kinds_of_exams():
+    rows = [
+        ("a row", "axial", 0.9, 0.8, 0.95, False, True),
+        ("a row", "sagittal", 0.8, 0.7, 0.9, True, False),
+    ]
+    table = pd.DataFrame(rows, columns=["row", "plane", "auc", "low", "high", "by_tune", "by_test"])
+    axes = pictures.chosen_planes(table).axes[0]
+    marks = {line.get_marker(): line.get_xdata()[0] for line in axes.lines if line.get_ms() > 10}
+    assert marks == {"o": 0.8, "s": 0.9}
+
+
+def test_all_choices_stand_above_the_architectures():
+    summary = pd.DataFrame(
+        [
+            ("first", "multi-view AUC", 0.1, 0.05, 0.15, 0.01),
+            ("second", "accuracy", 0.1, 0.05, 0.15, 0.2),
+        ],
+        columns=["choice", "number", "difference", "low", "high", "p_holm"],
+    )
+    pairs = pd.DataFrame([("A against B", 0.02, 0.01, 0.03, 0.06)])
+    pairs.columns = ["name", "difference", "low", "high", "p_holm"]
+    axes = pictures.all_choices(summary, pairs, [-0.01, 0.01]).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[:2] == ["first", "second (accuracy)"]
+    assert names[-1] == "A against B"
+    assert dots(axes) == [(0, 0.1, True), (1, 0.1, False), (3, 0.02, False)]
+    ticks = next(line for line in axes.lines if line.get_marker() == "|")
+    assert list(ticks.get_xdata()) == [-0.01, 0.01]
