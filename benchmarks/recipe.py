@@ -1,10 +1,10 @@
 """What a setting of the recipe does to the networks: precision, and exams in a step.
 
     python -m benchmarks.recipe --json FILE
+    python -m benchmarks.recipe --vary precision --tasks acl abnormal --json FILE
 
-Networks of the default study, one plane and task, trained over several seeds with one setting
-changed at a time; everything is paired by architecture and seed. Only the tuning exams are looked
-at. Run the study first: its banks and pretrained backbones are used. ``precision: auto`` rests on
+Networks of the default study, one plane, trained over several seeds with one setting changed at a
+time; everything is paired by architecture, task and seed. Only the tuning exams are looked at. Run the study first: its banks and pretrained backbones are used. ``precision: auto`` rests on
 this.
 """
 
@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from mrnetlib import finetune, inference, study
 from mrnetlib.banks import ExamBank
 from mrnetlib.files import write_csv, write_json
-from mrnetlib.names import ARCHITECTURES
+from mrnetlib.names import ARCHITECTURES, TASKS
 from mrnetlib.provenance import circumstances
 from mrnetlib.starting import probe_head, starting_backbone, starting_network
 from mrnetlib.statistics import auc
@@ -54,21 +54,22 @@ def train(
     }
 
 
-def measure(name: str, case: dict, plane: str, task: str) -> dict:
+def measure(name: str, case: dict, plane: str) -> dict:
     """One network of one case."""
     this = study.load(name)
     start = this.settings.weights, this.settings.head
     changes = {case["setting"]: case["value"], "seed": case["seed"]}
-    return case | train(this, case["architecture"], plane, task, *start, **changes)
+    return case | train(this, case["architecture"], plane, case["task"], *start, **changes)
 
 
-def all_cases(seeds: int) -> list[dict]:
+def all_cases(varied: list[str], tasks: list[str], seeds: int) -> list[dict]:
     """Every network to be trained; the slow ones first, so that no core is idle at the end."""
     return [
-        {"setting": setting, "value": value, "architecture": name, "seed": seed}
+        {"setting": setting, "value": value, "architecture": name, "task": task, "seed": seed}
         for name in reversed(ARCHITECTURES)
-        for setting, values in VARIED.items()
-        for value in values
+        for setting in varied
+        for value in VARIED[setting]
+        for task in tasks
         for seed in range(seeds)
     ]
 
@@ -76,18 +77,18 @@ def all_cases(seeds: int) -> list[dict]:
 def compared(table: pd.DataFrame) -> pd.DataFrame:
     """Mean paired differences from the first value of each setting, with 95 % intervals.
 
-    The intervals are Student's over the seeds: they cover the luck of a training, not that of the
-    choice of exams.
+    The intervals are Student's over the pairs (tasks and seeds): they cover the luck of a training,
+    not that of the choice of exams.
     """
     rows = []
-    for setting, values in VARIED.items():
-        own = table[table["setting"] == setting]
+    for setting in table["setting"].unique():
+        own, values = table[table["setting"] == setting], VARIED[setting]
         for name in ARCHITECTURES:
             wide = own[own["architecture"] == name].pivot(
-                index="seed", columns="value", values=["tune_auc", "tune_loss", "seconds"]
+                index=["task", "seed"], columns="value", values=["tune_auc", "tune_loss", "seconds"]
             )
             for value in values[1:]:
-                row = {"architecture": name, "setting": setting, "value": value, "seeds": len(wide)}
+                row = {"architecture": name, "setting": setting, "value": value, "pairs": len(wide)}
                 for kind in ("tune_auc", "tune_loss"):
                     difference = wide[kind, value] - wide[kind, values[0]]
                     half = t.ppf(0.975, len(wide) - 1) * difference.sem()
@@ -105,23 +106,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--study", default="phantom")
     parser.add_argument("--plane", default="axial")
-    parser.add_argument("--task", default="meniscus")
+    parser.add_argument("--vary", nargs="+", default=list(VARIED), choices=VARIED)
+    parser.add_argument("--tasks", nargs="+", default=["meniscus"], choices=TASKS)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     this = study.load(arguments.study)
-    cases, where = all_cases(arguments.seeds), (arguments.plane, arguments.task)
+    cases = all_cases(arguments.vary, arguments.tasks, arguments.seeds)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
-        jobs = [pool.submit(measure, this.name, case, *where) for case in cases]
+        jobs = [pool.submit(measure, this.name, case, arguments.plane) for case in cases]
         rows = [job.result() for job in tqdm(as_completed(jobs), "networks", len(jobs))]
-    keys = ["setting", "value", "architecture", "seed"]
+    keys = ["setting", "value", "architecture", "task", "seed"]
     table = pd.DataFrame(rows).sort_values(keys, key=lambda column: column.astype(str))
     comparison = compared(table)
     print(comparison.round(3).to_string(index=False))
     if arguments.json:
         write_csv(arguments.json.with_suffix(".csv"), table)
-        content = {"study": this.caption(), "plane": where[0], "task": where[1]}
+        content = {"study": this.caption(), "plane": arguments.plane, "tasks": arguments.tasks}
         content["compared"] = comparison.to_dict("records")
         write_json(arguments.json, content | circumstances(this))
 
