@@ -4,8 +4,8 @@
     python -m benchmarks.recipe --vary precision --tasks acl abnormal --json FILE
 
 Networks of the default study, one plane, trained over several seeds with one setting changed at a
-time; everything is paired by architecture, task and seed. Only the tuning exams are looked at. Run the study first: its banks and pretrained backbones are used. ``precision: auto`` rests on
-this.
+time; everything is paired by architecture, task and seed. Only the tuning exams are looked at. Run
+the study first: its banks and pretrained backbones are used. ``precision: auto`` rests on this.
 """
 
 import argparse
