@@ -22,7 +22,9 @@ def peak_mib() -> float:
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
-    import resource  # not on Windows
+    if sys.platform == "win32":
+        return float("nan")  # nothing in the standard library says
+    import resource
 
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / 2**20 if sys.platform == "darwin" else size / 2**10
@@ -60,6 +62,7 @@ def take_turns(makers: dict[str, Maker], rounds: int, name: str) -> tuple[pd.Dat
             ends[loop], other = context.Pipe()
             process = context.Process(target=_serve, args=(other, make))
             process.start()
+            stack.callback(process.join)  # callbacks run from the last to the first
             stack.callback(process.terminate)
             other.close()  # so that a process that dies is an error here and not a silence
             ends[loop].recv()

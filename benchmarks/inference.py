@@ -35,8 +35,11 @@ def ours(architecture: str, folder: Path, chosen: list[int], precision: str) -> 
 
 def limit(architecture: str, folder: Path, chosen: list[int], precision: str) -> Callable[[], int]:
     """The bare network on exams that lie ready."""
-    device = set_up()
-    network, ready = lying_ready(architecture, folder, chosen, device)
+    device = set_up(deterministic=False)
+    # As many slices at once as ours takes.
+    bank = ExamBank.open(folder, "train", full_size.PLANE).select(chosen)
+    packs = [[chosen[i] for i in pack] for pack in inference.packs(bank)]
+    network, ready = lying_ready(architecture, folder, packs, device)
     network.eval()
 
     def loop() -> int:
@@ -53,7 +56,7 @@ def published(architecture: str, paths: list[Path]) -> Callable[[], int]:
     """The reference loop."""
     device = devices.choose_device()
     network = reference.Network(architecture).to(device)
-    exams = reference.loader(paths, workers=0, augment=False)
+    exams = reference.loader(paths, device, augment=False)
     return lambda: reference.predict(network, exams, device)
 
 

@@ -5,6 +5,7 @@ repeats it for three equal channels; the network is torchvision's, in fp32, in t
 memory format; the optimizer is Adam.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +63,16 @@ class Network(nn.Module):
         return self.classifier(features.amax(0, keepdim=True))
 
 
-def loader(paths: list[Path], workers: int, augment: bool) -> DataLoader:
-    """One exam at a time."""
-    persistent = workers > 0
-    exams = Exams(paths, augment)
-    return DataLoader(exams, 1, augment, num_workers=workers, persistent_workers=persistent)
+def loader(paths: list[Path], device: torch.device, augment: bool) -> DataLoader:
+    """One exam at a time.
+
+    On a CPU no further processes: where the cores do all the work, they do not make it less. For a
+    GPU eight of them, and the exams over and over, so that few of the batches wait for the first.
+    """
+    if device.type != "cuda":
+        return DataLoader(Exams(paths, augment), 1, augment)
+    exams, workers = Exams(paths * 40, augment), min(8, os.cpu_count() or 1)
+    return DataLoader(exams, 1, augment, num_workers=workers, persistent_workers=True)
 
 
 def train_epoch(

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import sys
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,29 +31,50 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies in bfloat16 itself rather than by emulation."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def autocast(precision: str, device: torch.device):
-    """The context in which forward passes run: bf16 autocast, or nothing for fp32.
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device has it.
 
-    ``auto`` is bf16 where the device has it. That the networks rank exams as well in bf16 is
-    measured by ``benchmarks.precision``.
+    What bf16 does to the networks' AUC is measured by ``benchmarks.recipe``.
     """
     if precision not in ("fp32", "bf16", "auto"):
         raise InputError(f"precision '{precision}': expected fp32, bf16 or auto.")
-    if precision == "bf16" or (precision == "auto" and has_bf16(device)):
+    if precision == "auto":
+        return "bf16" if has_bf16(device) else "fp32"
+    return precision
+
+
+def autocast(precision: str, device: torch.device):
+    """The context in which forward passes run: bf16 autocast, or nothing for fp32."""
+    if resolve_precision(precision, device) == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def arithmetic(precision: str, device: torch.device) -> dict[str, Any]:
+    """What the digits of a training depend on besides its settings, to tell trainings apart."""
+    return {
+        "torch": str(torch.__version__),
+        "device": device.type,
+        "precision": resolve_precision(precision, device),
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
 
 
 def set_deterministic(deterministic: bool) -> None:
     """Have torch repeat itself to the last bit, or let it take what is fastest.
 
     Where a GPU has no repeatable way, as for the backward pass of maximum pooling, torch warns and
-    goes on.
+    goes on. fp32 is fp32: convolutions on a GPU may not round their inputs to TF32, torch's
+    default.
     """
+    torch.backends.cudnn.allow_tf32 = False
     if deterministic:
         # cuBLAS reads this when it starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -20,7 +20,7 @@ from mrnetlib import augment
 from mrnetlib.augment import Augmentation
 from mrnetlib.banks import ExamBank
 from mrnetlib.checkpoints import TrainingState, fingerprint
-from mrnetlib.devices import autocast, compile_backbone
+from mrnetlib.devices import arithmetic, autocast, compile_backbone
 from mrnetlib.evaluate import auc
 from mrnetlib.files import InputError
 from mrnetlib.inference import predict
@@ -163,7 +163,7 @@ def fit(
             )
     identity = {
         "version": TRAINING_VERSION,
-        "torch": str(torch.__version__),
+        **arithmetic(settings.precision, network.mean.device),
         "task": task,
         "settings": asdict(settings),
         "exams": [bank.digest() for bank in (train, tune)],

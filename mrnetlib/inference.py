@@ -14,6 +14,18 @@ from mrnetlib.networks import ExamNetwork
 SLICES_AT_ONCE = 64
 
 
+def packs(bank: ExamBank) -> list[list[int]]:
+    """The exams of a bank in packs that go through a network together: some `SLICES_AT_ONCE`."""
+    found, count = [[]], 0
+    for index, length in enumerate(bank.lengths):
+        if count >= SLICES_AT_ONCE:
+            found.append([])
+            count = 0
+        found[-1].append(index)
+        count += int(length)
+    return found
+
+
 def _through(
     network: ExamNetwork, step: Callable, bank: ExamBank, precision: str
 ) -> list[torch.Tensor]:
@@ -23,22 +35,16 @@ def _through(
     """
     device = network.mean.device
     network.eval()
-    results, pack, count = [], [], 0
     with torch.inference_mode(), autocast(precision, device):
-        for index, length in enumerate(bank.lengths):
-            pack.append(index)
-            count += length
-            if count >= SLICES_AT_ONCE or index == len(bank) - 1:
-                slices = bank.read(pack).to(device)  # (S, 1, H, W)
-                results.append(step(slices, bank.lengths[pack].tolist()))
-                pack, count = [], 0
-    return results
+        return [
+            step(bank.read(pack).to(device), bank.lengths[pack].tolist()) for pack in packs(bank)
+        ]
 
 
 def predict(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
     """The network's probability for every exam of a bank, (E,) float64 in 0..1."""
     logits = _through(network, network, bank, precision)
-    return torch.cat(logits).double().sigmoid().cpu().numpy()
+    return torch.cat(logits).cpu().double().sigmoid().numpy()
 
 
 def predict_all(
@@ -67,4 +73,4 @@ def predict_all(
 
 def exam_features(network: ExamNetwork, bank: ExamBank, precision: str = "fp32") -> np.ndarray:
     """The pooled features of every exam of a bank, (E, F) float64."""
-    return torch.cat(_through(network, network.pool, bank, precision)).double().cpu().numpy()
+    return torch.cat(_through(network, network.pool, bank, precision)).cpu().double().numpy()

@@ -103,9 +103,9 @@ def build_backbone(architecture: str) -> nn.Module:
 
 def count_features(backbone: nn.Module) -> int:
     """Number F of features a backbone gives for a slice."""
-    training = backbone.training
+    training, device = backbone.training, next(backbone.parameters()).device
     with torch.no_grad():
-        features = backbone.eval()(torch.zeros(1, 1, PROBE_SIZE, PROBE_SIZE))
+        features = backbone.eval()(torch.zeros(1, 1, PROBE_SIZE, PROBE_SIZE, device=device))
     backbone.train(training)
     if features.ndim != 2:
         raise InputError(f"the backbone gives features of shape {tuple(features.shape)}, not flat.")

@@ -42,6 +42,9 @@ def read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: not a readable CSV ({error}).") from None
     names = [str(column).strip().casefold() for column in table.columns]
     table.columns = [ALIASES.get(name, name) for name in names]
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: two columns for {twice[0]}, expected one. Take one out.")
     missing = [column for column in ("label", *PLANES) if column not in table]
     if missing:
         raise InputError(
@@ -81,6 +84,13 @@ def measured(test: pd.DataFrame, train: pd.DataFrame | None = None) -> pd.DataFr
     if "fused" in test:
         models["fused"] = test["fused"]
     if train is not None:
+        columns = ["exam", "label", *PLANES]
+        same = len(test[columns].merge(train[columns]))
+        if same:
+            raise InputError(
+                f"{same} of the {len(test)} test exams are among those that the fusion is to be "
+                "fitted on. Give the predictions for other exams."
+            )
         regression = fusion.fit(train.assign(split="train"))
         models["fusion"] = fusion.apply(regression, test.assign(split="test"))["probability"]
     rows = []

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from mrnetlib import finetune, starting, variants
 from mrnetlib.banks import ExamBank, bank_path, resize, write_bank
 from mrnetlib.checkpoints import fingerprint
+from mrnetlib.devices import arithmetic
 from mrnetlib.exams import read_inventory, read_volume, volume_path
 from mrnetlib.files import InputError, read_json, write_csv, write_json
 from mrnetlib.finetune import TrainingSettings
@@ -79,11 +80,23 @@ class Unit:
 
     @cached_property
     def raw(self) -> dict[str, ExamBank]:
-        """The banks without standardization by split, written first if need be."""
+        """The banks without standardization by split; `prepare` writes them."""
         raw = variants.not_standardized(self.study)
-        if not bank_path(raw.banks, "test", self.study.settings.planes[-1]).is_file():
-            prepare(self.study)
-        return self._open(raw)
+        if not bank_path(raw.banks, "test", self.plane).is_file():
+            raise InputError(
+                f"{raw.banks}: no banks of {self.plane}. Run 'python -m mrnetlib choices --study "
+                f"{self.study.name}' first, which writes them."
+            )
+        banks = self._open(raw)
+        for split, bank in banks.items():
+            own = self.standardized[split]
+            if bank.exams != own.exams or not bank.labels.equals(own.labels):
+                raise InputError(
+                    f"{bank_path(raw.banks, split, self.plane)}: of other exams or labels than the "
+                    f"study's own bank. Run 'python -m mrnetlib choices --study {self.study.name}' "
+                    "again."
+                )
+        return banks
 
     def _open(self, study: Study) -> dict[str, ExamBank]:
         return {
@@ -154,8 +167,9 @@ class Unit:
         """SHA-256 of all that a run's result depends on; another one begins it anew."""
         parts = {
             "version": finetune.TRAINING_VERSION,
-            "torch": str(torch.__version__),
+            **arithmetic(self.training(run).precision, self.device),
             "settings": asdict(self.training(run)),
+            "probe": starting.PROBE_C,
             "head": self.study.settings.head,
             "exams": [bank.digest() for bank in self.banks(run).values()],
             "chosen": self.chosen(run).tolist(),

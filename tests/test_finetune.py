@@ -7,7 +7,7 @@ import torch
 from conftest import tiny_network
 from torch.nn import functional
 
-from mrnetlib import checkpoints, finetune, inference
+from mrnetlib import checkpoints, devices, finetune, inference
 from mrnetlib.augment import Augmentation
 from mrnetlib.banks import ExamBank
 from mrnetlib.checkpoints import fingerprint
@@ -116,6 +116,17 @@ def test_a_checkpoint_of_another_training_is_not_used(planted, tmp_path, capsys,
     network, _ = trained(planted, checkpoint=tmp_path / "a.pt", **other)
     assert "a.pt: of another training" in capsys.readouterr().out
     assert fingerprint(network) == fingerprint(trained(planted, **other)[0])
+
+
+def test_a_checkpoint_of_other_arithmetic_is_not_used(planted, tmp_path, capsys, monkeypatch):
+    trained(planted, checkpoint=tmp_path / "a.pt")
+    trained(planted, changed(precision="bf16"), checkpoint=tmp_path / "a.pt")
+    assert "a.pt: of another training" in capsys.readouterr().out
+    trained(planted, changed(precision="auto"), checkpoint=tmp_path / "b.pt")
+    has = devices.has_bf16(torch.device("cpu"))
+    monkeypatch.setattr(devices, "has_bf16", lambda device: not has)
+    trained(planted, changed(precision="auto"), checkpoint=tmp_path / "b.pt")
+    assert "b.pt: of another training" in capsys.readouterr().out
 
 
 def test_training_stops_when_the_tuning_loss_no_longer_falls(planted, monkeypatch):

@@ -82,6 +82,16 @@ def test_bad_files_are_refused_by_name(tmp_path, change, message):
         others.read(tmp_path / "bad.csv")
 
 
+def test_a_fusion_is_not_measured_on_its_own_exams(files, tmp_path):
+    train = others.read(files / "train.csv")
+    with pytest.raises(InputError, match="400 of the 400 test exams are among those"):
+        others.measured(train, train)
+    doubled = predictions(0, 20).assign(labels=1)
+    doubled.to_csv(tmp_path / "doubled.csv", index=False)
+    with pytest.raises(InputError, match=r"doubled\.csv: two columns for label"):
+        others.read(tmp_path / "doubled.csv")
+
+
 def test_a_missing_or_empty_file_is_refused(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "none.csv")]) == 1
     assert "none.csv: not found" in capsys.readouterr().err

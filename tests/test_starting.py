@@ -1,8 +1,8 @@
 import pytest
 import torch
-from conftest import tiny_network
+from conftest import needs_gpu, tiny_network
 
-from mrnetlib import inference, starting
+from mrnetlib import inference, networks, starting
 from mrnetlib.checkpoints import fingerprint
 from mrnetlib.statistics import auc
 
@@ -41,3 +41,16 @@ def test_networks_of_one_backbone_differ_in_their_heads_alone(planted):
     assert fingerprint(first.backbone) == fingerprint(other.backbone) == fingerprint(backbone)
     assert first.mean.item() == pytest.approx(planted["train"].mean)
     assert first.backbone is not backbone
+
+
+@needs_gpu
+def test_a_network_starts_where_its_backbone_is(planted):
+    backbone = starting.starting_backbone("alexnet", "none").to("cuda")
+    network = starting.starting_network(backbone, planted["train"], 0)
+    assert {parameter.device.type for parameter in network.parameters()} == {"cuda"}
+    assert inference.predict(network, planted["test"].select([0, 1])).shape == (2,)
+
+
+def test_features_are_counted_on_the_backbones_device():
+    """Without a GPU, too: on the device that only keeps shapes, a CPU image would be refused."""
+    assert networks.count_features(tiny_network().backbone.to("meta")) == 8
