@@ -6,6 +6,7 @@ exam and seed. A study's own predictions have one seed; `with_seed` adds that co
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from mrnetlib.calibration import best_threshold
 from mrnetlib.comparisons import Comparison, mcnemar
 from mrnetlib.evaluate import best_planes
 from mrnetlib.files import InputError
-from mrnetlib.names import PLANES, TASKS
+from mrnetlib.names import PLANES, TASKS, history_path
 from mrnetlib.reruns import compare, score
 
 KEYS = ["seed", "architecture", "task"]
@@ -108,6 +109,27 @@ def decided(fused: pd.DataFrame, tuned: bool) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def kept_epochs(results: Path, networks: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The epochs that the tuning and the test exams keep, a row per network.
+
+    Parameters
+    ----------
+    results : the study's; its own networks' histories are read there.
+    networks : of `mrnetlib.variants.read_networks`, without those of the study's own `seed`.
+
+    Returns
+    -------
+    DataFrame with the columns as_is and stopped_on_test.
+    """
+    own = networks[(networks["variant"] == "stopped_on_test") & (networks["seed"] == seed)]
+    paths = [history_path(results, r.architecture, r.plane, r.task) for r in own.itertuples()]
+    kept = [pd.read_csv(path).query("best == 1")["epoch"].iloc[0] for path in paths]
+    every = pd.concat([networks, own.assign(variant="as_is", kept_epoch=kept)])
+    index = ["architecture", "plane", "task", "seed"]
+    wide = every.pivot_table(index=index, columns="variant", values="kept_epoch")
+    return wide[["as_is", "stopped_on_test"]]
+
+
 def cells(table: pd.DataFrame) -> list[tuple[str, str]]:
     """The architectures and tasks of a table, and every architecture's average of its tasks."""
     found = []
@@ -159,28 +181,28 @@ def plane_choice(
     Returns
     -------
     DataFrame, a row per architecture: ``chosen_on_tune`` and ``chosen_on_test`` (mean test AUC
-    over the tasks), their difference ``inflated_by`` with ``low``, ``high`` and ``p`` (paired
-    DeLong of the two choices as if they had been fixed beforehand), and ``optimism``: by how much
-    an AUC is too high on average when its plane was chosen on the same exams, whichever plane it
-    is. In bootstrap samples of the test exams it is the AUC there of the plane that is best there,
-    minus the same plane's AUC on the test exams as they are (Efron 1983; Harrell 2015).
+    over the tasks), their difference ``inflated_by``, which is never negative and therefore not
+    tested, and ``optimism``: by how much an AUC is too high on average when its plane was chosen on
+    the same exams, whichever plane it is. In bootstrap samples of the test exams it is the AUC
+    there of the plane that is best there, minus the same plane's AUC on the test exams as they are
+    (Efron 1983; Harrell 2015). ``draws_low`` and ``draws_high`` hold `level` of the samples.
     """
     predictions = with_seed(predictions, 0)
     chosen = [best_plane(predictions, split) for split in ("test", "tune")]
     rows = []
     for architecture in predictions["architecture"].unique():
         own = [table[table["architecture"] == architecture] for table in chosen]
-        found = compare(*own, level=level)
         means = [score(t[t["split"] == "test"]).estimates[0] for t in own]
         single = predictions[predictions["architecture"] == architecture]
         extra = _optimism(single, draws, np.random.default_rng(seed))
-        rows.append([architecture, means[1], means[0], *found[:4], extra])
-    names = ["architecture", "chosen_on_tune", "chosen_on_test", "inflated_by", "low", "high", "p"]
-    return pd.DataFrame(rows, columns=[*names, "optimism"])
+        limits = np.quantile(extra, [(1 - level) / 2, (1 + level) / 2])
+        rows.append([architecture, means[1], means[0], means[0] - means[1], extra.mean(), *limits])
+    names = ["architecture", "chosen_on_tune", "chosen_on_test", "inflated_by"]
+    return pd.DataFrame(rows, columns=[*names, "optimism", "draws_low", "draws_high"])
 
 
-def _optimism(single: pd.DataFrame, draws: int, generator: np.random.Generator) -> float:
-    """Mean over tasks and bootstrap samples of what the chosen plane's AUC is too high by."""
+def _optimism(single: pd.DataFrame, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """What the chosen plane's AUC is too high by, mean over tasks, per bootstrap sample (B,)."""
     test = single[single["split"] == "test"]
     labels = test.pivot_table(index="exam", columns="task", values="label", aggfunc="first")
     counts = bootstrap_counts(labels.to_numpy(), draws, generator)
@@ -190,8 +212,8 @@ def _optimism(single: pd.DataFrame, draws: int, generator: np.random.Generator) 
         columns = columns.loc[labels.index].to_numpy()
         drawn = bootstrap_auc(labels[task], columns, counts)  # (B, planes)
         whole = bootstrap_auc(labels[task], columns, np.ones((1, len(columns))))[0]
-        found.append((drawn.max(axis=1) - whole[drawn.argmax(axis=1)]).mean())
-    return float(np.mean(found))
+        found.append(drawn.max(axis=1) - whole[drawn.argmax(axis=1)])
+    return np.mean(found, axis=0)
 
 
 def thresholds(fused: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:

@@ -12,6 +12,7 @@ already; adding DeLong's whole variance would count it twice. Few seeds may agre
 variance is never taken below that of these very seeds on other exams.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -159,19 +160,39 @@ def compare(
     ----------
     first, second : as for `score`, and the column split; their test exams are compared.
     """
-    tables = [table[table["split"] == "test"] for table in (first, second)]
+    return difference(*_paired([first, second], measure), level)
+
+
+def _paired(tables: Sequence[pd.DataFrame], measure: str) -> list[Score]:
+    """The scores of tables whose test exams are the same, seed by seed."""
     keys = ["seed", "architecture", "task"]
+    tables = [table[table["split"] == "test"] for table in tables]
     ordered = [table.sort_values([*keys, "exam"]) for table in tables]
     groups = [dict(list(table.groupby(keys))) for table in ordered]
-    if set(groups[0]) != set(groups[1]):
-        odd = sorted(set(groups[0]) ^ set(groups[1]))[0]
-        raise InputError(
-            f"seed {odd[0]}, {odd[1]}, {odd[2]}: in one of two compared tables only. Run 'make "
-            "choices' again."
-        )
-    for key, group in groups[0].items():
-        same_exams(group, groups[1][key], f"seed {key[0]}, {key[1]}, {key[2]}")
-    return difference(*(score(table, measure) for table in ordered), level)
+    for other in groups[1:]:
+        if set(groups[0]) != set(other):
+            odd = sorted(set(groups[0]) ^ set(other))[0]
+            raise InputError(
+                f"seed {odd[0]}, {odd[1]}, {odd[2]}: in one of two compared tables only. Run "
+                "'make choices' again."
+            )
+        for key, group in groups[0].items():
+            same_exams(group, other[key], f"seed {key[0]}, {key[1]}, {key[2]}")
+    return [score(table, measure) for table in ordered]
+
+
+def trend(tables: Sequence[pd.DataFrame], measure: str = "auc", level: float = 0.95) -> Comparison:
+    """How much a measure rises per step, over tables in equal steps: the least-squares slope.
+
+    Parameters
+    ----------
+    tables : at least two, as for `compare`; for example a doubling of the training exams apart.
+    """
+    places = np.arange(len(tables)) - (len(tables) - 1) / 2
+    weights = places / (places**2).sum()
+    steps = _paired(tables, measure)
+    estimates, share = (np.stack(parts, axis=-1) @ weights for parts in zip(*steps, strict=True))
+    return difference(Score(estimates, share), Score(0 * estimates, 0 * share), level)
 
 
 def equal_seeds(found: Score) -> float:
@@ -193,3 +214,10 @@ def deviations(found: Score) -> tuple[float, float]:
     exams = np.sqrt((found.share**2).sum(axis=0).mean())
     seeds = found.estimates.std(ddof=1) if len(found.estimates) > 1 else np.nan
     return float(exams), float(seeds)
+
+
+def deviation_limits(deviation: float, count: int, level: float = 0.95) -> tuple[float, float]:
+    """Limits of a standard deviation that was estimated from `count` normal values (chi-square)."""
+    tails = chi2.ppf([(1 + level) / 2, (1 - level) / 2], count - 1)
+    low, high = deviation * np.sqrt((count - 1) / tails)
+    return float(low), float(high)

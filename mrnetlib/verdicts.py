@@ -2,24 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from mrnetlib.comparisons import Comparison, holm
-from mrnetlib.reruns import Score, difference, equal_seeds
-
-
-def best_seed(found: Score, level: float = 0.95) -> Comparison:
-    """The seed that is best on the test exams against the mean of all, on the same exams.
-
-    The interval is that of the two as if they had been fixed beforehand; p is that of
-    `mrnetlib.reruns.equal_seeds`.
-    """
-    best = int(np.argmax(found.estimates))
-    one = Score(found.estimates[[best]], found.share[:, [best]])
-    mean = Score(found.estimates.mean(keepdims=True), found.share.mean(axis=1, keepdims=True))
-    # Which seed is best was seen on these exams; whether they differ at all is a fair question.
-    return difference(one, mean, level)._replace(p=equal_seeds(found), method="all seeds equal")
 
 
 def summary(rows: Sequence[tuple[str, str, str, Comparison]]) -> pd.DataFrame:
@@ -39,9 +24,34 @@ def summary(rows: Sequence[tuple[str, str, str, Comparison]]) -> pd.DataFrame:
     return table
 
 
+def p_value(p: float) -> str:
+    """A p-value for a table: ``0.25``, ``0.031``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def p_text(p: float) -> str:
-    """A p-value to be read: ``p = 0.03``, ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2f}" if p >= 0.01 else f"p = {p:.3f}"
+    """A p-value in a sentence: ``p = 0.25``, ``p < 0.001``."""
+    return f"p {'' if p < 0.001 else '= '}{p_value(p)}"
+
+
+def counted(table: pd.DataFrame, level: float = 0.95) -> str:
+    """How many of a table's differences have a small p, alone and corrected for their number.
+
+    Parameters
+    ----------
+    table : columns panel, row, difference and p.
+    """
+    corrected, limit = holm(table["p"]), 1 - level
+    left = [
+        f"{row.panel} ({row.row}, {row.difference:+.3f}, {p_text(p)})"
+        for row, p in zip(table.itertuples(), corrected, strict=True)
+        if p < limit
+    ]
+    return (
+        f"In the table, {int((table['p'] < limit).sum())} of {len(table)} differences have "
+        f"p < {limit:.2g} on their own, {len(left)} after Holm's correction"
+        f"{': ' + '; '.join(left) if left else ''}."
+    )
 
 
 def in_words(choice: str, number: str, found, level: float = 0.95) -> str:
@@ -54,7 +64,7 @@ def in_words(choice: str, number: str, found, level: float = 0.95) -> str:
     found : with difference, low, high and p: a `Comparison` or a row of a table.
     """
     if found.low == found.high == 0:
-        return f"{choice}: the {number} does not move; no exam is ranked or called differently."
+        return f"{choice}: the {number} does not move; no exam that it counts changes."
     moved = (
         f"{'higher' if found.difference > 0 else 'lower'}, which chance alone would seldom do"
         if found.p < 1 - level
@@ -66,14 +76,14 @@ def in_words(choice: str, number: str, found, level: float = 0.95) -> str:
     )
 
 
-def summary_text(table: pd.DataFrame, title: str, note: str) -> str:
+def summary_text(table: pd.DataFrame, title: str, note: str, level: float = 0.95) -> str:
     """The closing table as Markdown, between a title and a note."""
     lines = [
-        "| Choice | Instead of | Number | Difference | 95 % interval | p | p (Holm) |",
+        f"| Choice | Instead of | Number | Difference | {level:.0%} interval | p | p (Holm) |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in table.itertuples():
         limits = f"{row.low:+.3f} to {row.high:+.3f}"
-        values = [f"{row.difference:+.3f}", limits, f"{row.p:.3f}", f"{row.p_holm:.3f}"]
+        values = [f"{row.difference:+.3f}", limits, p_value(row.p), p_value(row.p_holm)]
         lines.append("| " + " | ".join([row.choice, row.instead_of, row.number, *values]) + " |")
     return "\n".join([f"**{title}**", "", *lines, "", note, ""])

@@ -15,11 +15,11 @@ def words(figure):
 
 def differences(each=((0.1, 0.0), (-0.2, 0.1))):
     rows = [
-        ("one", "AlexNet, ACL tear", 0.05, -0.1, 0.2, each[0]),
-        ("one", "AlexNet, Abnormal", 0.15, 0.1, 0.2, each[0]),
-        ("two", "AlexNet, ACL tear", -0.05, -0.2, 0.1, each[1]),
+        ("one", "AlexNet, ACL tear", 0.05, 0.01, 0.2, 0.06, each[0]),
+        ("one", "AlexNet, Abnormal", 0.15, 0.1, 0.2, 0.01, each[0]),
+        ("two", "AlexNet, ACL tear", -0.05, -0.4, 0.1, 0.5, each[1]),
     ]
-    return pd.DataFrame(rows, columns=["panel", "row", "difference", "low", "high", "each"])
+    return pd.DataFrame(rows, columns=["panel", "row", "difference", "low", "high", "p", "each"])
 
 
 def dots(axes):
@@ -31,13 +31,17 @@ def dots(axes):
     ]
 
 
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_rows_are_named_after_architecture_task_and_view():
     assert pictures.row_name("resnet18", "acl", "multi") == "ResNet-18, ACL tear, multi-view"
     assert pictures.row_name("alexnet", "average") == "AlexNet, average of the tasks"
     assert pictures.row_name("alexnet", "acl", "axial") == "AlexNet, ACL tear, axial"
 
 
-def test_differences_fill_the_dots_whose_interval_leaves_out_zero():
+def test_differences_fill_the_dots_whose_p_is_small():
     figure = pictures.differences(differences(), caption="a toy")
     one, two = figure.axes
     assert dots(one) == [(0, 0.05, False), (1, 0.15, True)]
@@ -47,6 +51,14 @@ def test_differences_fill_the_dots_whose_interval_leaves_out_zero():
     assert list(ticks[0].get_xdata()) == [0.1, 0.0]
     assert "difference in AUC; ticks: single seeds" in words(figure)
     assert figure.get_supxlabel() == "a toy"
+    assert one.get_xlim() == two.get_xlim()
+    assert dots(pictures.differences(differences(), level=0.9).axes[0])[0][2]
+
+
+def test_a_panel_may_have_a_scale_of_its_own():
+    one, two = pictures.differences(differences(), own_scale=["two"]).axes
+    assert one.get_xlim()[1] < 0.25 < two.get_xlim()[1]
+    assert (one.get_title(), two.get_title()) == ("one", "two (other scale)")
 
 
 def test_differences_of_one_seed_have_no_ticks_and_take_an_order():
@@ -61,7 +73,9 @@ def test_differences_of_one_seed_have_no_ticks_and_take_an_order():
 def test_seed_strips_show_every_seed_and_the_studys_own_interval():
     table = pd.DataFrame([["a row", (0.8, 0.9, 0.7), 0.6, 0.95]])
     table.columns = ["row", "seeds", "low", "high"]
-    axes = pictures.seed_strips(table).axes[0]
+    figure = pictures.seed_strips(table, level=0.8)
+    axes = figure.axes[0]
+    assert "one seed, 80% by exams" in legend(figure)
     circles = next(line for line in axes.lines if line.get_marker() == "o")
     assert sorted(circles.get_xdata()) == [0.7, 0.8, 0.9]
     (segment,) = axes.collections[0].get_segments()
@@ -75,7 +89,9 @@ def test_learning_curves_have_a_panel_per_model_and_a_mark_per_number_of_exams()
         for count, auc in ((60, 0.8), (15, 0.6), (30, 0.7))
     ]
     table = pd.DataFrame(rows, columns=["panel", "exams", "auc", "low", "high", "seeds"])
-    axes = pictures.learning_curves(table).axes[0]
+    figure = pictures.learning_curves(table)
+    axes = figure.axes[0]
+    assert "all seeds" in legend(figure)
     line = next(line for line in axes.lines if line.get_marker() == "o")
     assert list(line.get_xdata()) == [15, 30, 60]
     assert list(line.get_ydata()) == [0.6, 0.7, 0.8]
@@ -104,10 +120,13 @@ def test_all_choices_stand_above_the_architectures():
     )
     pairs = pd.DataFrame([("A against B", 0.02, 0.01, 0.03, 0.06)])
     pairs.columns = ["name", "difference", "low", "high", "p_holm"]
-    axes = pictures.all_choices(summary, pairs, [-0.01, 0.01]).axes[0]
+    figure = pictures.all_choices(summary, pairs, [-0.01, 0.01])
+    axes, rates = figure.axes
+    assert "p < 0.05 after Holm" in legend(figure)
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names[:2] == ["first", "second (accuracy)"]
-    assert names[-1] == "A against B"
-    assert dots(axes) == [(0, 0.1, True), (1, 0.1, False), (3, 0.02, False)]
+    assert (names[0], names[-1]) == ("first", "A against B")
+    assert dots(axes) == [(0, 0.1, True), (2, 0.02, False)]
+    assert [label.get_text() for label in rates.get_yticklabels()] == ["second (accuracy)"]
+    assert dots(rates) == [(0, 0.1, False)]
     ticks = next(line for line in axes.lines if line.get_marker() == "|")
     assert list(ticks.get_xdata()) == [-0.01, 0.01]

@@ -133,6 +133,30 @@ def test_trainings_that_are_alike_and_that_are_not():
     assert reruns.equal_seeds(reruns.score(table_of(label, first[:, None]))) == 1
 
 
+def test_a_trend_is_the_slope_over_equal_steps():
+    generator = np.random.default_rng(0)
+    label = (np.arange(80) % 5 < 2).astype(int)
+    noise = generator.normal(size=(80, 3))
+    quality = (0.2, 0.7, 1.2, 1.7)
+    steps = [table_of(label, norm.cdf(by * label[:, None] + noise)) for by in quality]
+    found = reruns.trend(steps)
+    means = [reruns.score(step).estimates.mean() for step in steps]
+    assert found.difference == pytest.approx(np.polyfit(range(4), means, 1)[0])
+    assert 0 < found.low < found.difference < found.high and found.p < 0.05
+    two = reruns.trend([steps[0], steps[-1].sample(frac=1, random_state=0)])
+    np.testing.assert_allclose(two[:4], reruns.compare(steps[-1], steps[0])[:4])
+    assert reruns.trend([steps[1]] * 4) == (0.0, 0.0, 0.0, 1.0, "no exam differs")
+    with pytest.raises(InputError, match="in one of two"):
+        reruns.trend([*steps, steps[0].assign(seed=9)])
+
+
+def test_limits_of_a_deviation_hold_it_as_often_as_they_say():
+    generator = np.random.default_rng(0)
+    drawn = generator.normal(0, 0.02, (1000, 5)).std(axis=1, ddof=1)
+    limits = np.array([reruns.deviation_limits(one, 5, 0.9) for one in drawn])
+    assert 0.88 < ((limits[:, 0] < 0.02) & (limits[:, 1] > 0.02)).mean() < 0.92
+
+
 def test_other_exams_and_seeds_are_refused():
     label, first, second = paired_models(6)
     table, other = (table_of(label, one[:, None]) for one in (first, second))

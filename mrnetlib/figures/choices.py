@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from mrnetlib.figures.style import (
@@ -45,42 +46,49 @@ def differences(
     rows: Sequence[str] | None = None,
     number: str = "AUC",
     changes: str = "",
+    own_scale: Sequence[str] = (),
+    level: float = 0.95,
     caption: str = "",
 ) -> StudyFigure:
     """What choices move, with intervals: a panel per choice, the same rows in each.
 
     Parameters
     ----------
-    table : columns panel, row, difference, low, high (-1..1) and each: the differences of the
+    table : columns panel, row, difference, low, high (-1..1), p and each: the differences of the
         single seeds, a tuple, drawn as ticks where there are several.
     rows : their order; by default that of the table.
     number : what moves, for the axis.
     changes : a title over all panels.
+    own_scale : panels that are drawn on a scale of their own, and say so.
 
     Notes
     -----
-    A filled dot's interval leaves out zero, a hollow one's holds it. Rows that a panel lacks are
-    left empty.
+    A dot is filled where p is below 1 - `level`, hollow elsewhere. Rows that a panel lacks are left
+    empty.
     """
     panels = list(dict.fromkeys(table["panel"]))
     names = list(dict.fromkeys(rows or table["row"]))
     several = table["each"].map(len).max() > 1
-    reach = 1.08 * max(table[["low", "high"]].abs().max().max(), 0.02)
+    ends = table[["low", "high"]].abs().max(axis=1).groupby(table["panel"]).max()
+    common = ends.drop(list(own_scale)).max() if len(own_scale) < len(panels) else 0
     with style():
         figure = new_figure(1.35 + 0.27 * len(names), caption)
-        grid = figure.subplots(1, len(panels), sharey=True, sharex=True, squeeze=False)[0]
+        grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, panel in zip(grid, panels, strict=True):
             axes.axvline(0, color=QUIET, lw=1)
             for row in table[table["panel"] == panel].itertuples():
                 place = names.index(row.row)
-                _interval(axes, place, row, MULTI_COLOUR, row.low <= 0 <= row.high)
+                _interval(axes, place, row, MULTI_COLOUR, row.p >= 1 - level)
                 if len(row.each) > 1:
                     axes.plot(
                         row.each, [place - 0.3] * len(row.each), "|", color=QUIET, ms=6, mew=1.1
                     )
-            axes.set_title(fill(panel, 100 // len(panels), break_on_hyphens=False), fontsize=9)
+            alone = panel in own_scale
+            title = f"{panel} (other scale)" if alone else panel
+            axes.set_title(fill(title, 100 // len(panels), break_on_hyphens=False), fontsize=9)
             axes.grid(axis="x", **_GRID)
             axes.set_axisbelow(True)
+            reach = 1.08 * max(ends[panel] if alone else common, 0.02)
             axes.set_xlim(-reach, reach)
             axes.tick_params(axis="y", length=0)
         grid[0].set_yticks(range(len(names)), names)
@@ -91,7 +99,7 @@ def differences(
     return figure
 
 
-def seed_strips(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
+def seed_strips(table: pd.DataFrame, *, level: float = 0.95, caption: str = "") -> StudyFigure:
     """The AUC of each seed beside the interval that the test exams give to one of them.
 
     Parameters
@@ -113,15 +121,16 @@ def seed_strips(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
         axes.grid(axis="x", **_GRID)
         axes.set_axisbelow(True)
         look = {"ls": "", "color": MULTI_COLOUR}
+        own = f"one seed, {level:.0%} by exams"
         handles = [
             Line2D([], [], marker="o", mfc="white", label="one seed each", **look),
-            Line2D([], [], marker="s", color="#0072B2", lw=2.2, label="one seed, 95 % by exams"),
+            Line2D([], [], marker="s", color="#0072B2", lw=2.2, label=own),
         ]
         figure.legend(handles=handles, loc="outside upper right", ncols=2)
     return figure
 
 
-def learning_curves(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
+def learning_curves(table: pd.DataFrame, *, level: float = 0.95, caption: str = "") -> StudyFigure:
     """AUC by the number of training exams, a panel per model.
 
     Parameters
@@ -137,7 +146,7 @@ def learning_curves(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
     rows = int(np.ceil(len(panels) / columns))
     exams = sorted(table["exams"].unique())
     with style():
-        figure = new_figure(0.7 + 2.2 * rows, caption)
+        figure = new_figure(0.95 + 2.2 * rows, caption)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
@@ -159,10 +168,17 @@ def learning_curves(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
             axes.set_xlabel("training exams")
         for axes in grid[:, 0]:
             axes.set_ylabel("AUC on the test exams")
+        handles = [
+            Patch(color="#F2B48A", alpha=0.55, lw=0, label="all seeds"),
+            Line2D([], [], color=MULTI_COLOUR, marker="o", ms=4.5, label="their mean"),
+            Line2D([], [], color=MULTI_COLOUR, lw=1.3, ls="", marker="|", ms=11,
+                   label=f"its {level:.0%} interval, by exams and seeds"),
+        ]  # fmt: skip
+        figure.legend(handles=handles, loc="outside upper right", ncols=3)
     return figure
 
 
-def chosen_planes(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
+def chosen_planes(table: pd.DataFrame, *, level: float = 0.95, caption: str = "") -> StudyFigure:
     """The planes' AUC on the test exams, and which of them the tuning or the test exams choose.
 
     Parameters
@@ -183,7 +199,8 @@ def chosen_planes(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
                     mark = "o" if by == "by_tune" else "s"
                     axes.plot(row.auc, place, mark, mfc="none", mec=MULTI_COLOUR, ms=size, mew=1.1)
         axes.set_yticks(range(len(names)), names)
-        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="AUC on the test exams, 95 % interval")
+        axes.set(ylim=(len(names) - 0.4, -0.6))
+        axes.set_xlabel(f"AUC on the test exams, {level:.0%} interval")
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", **_GRID)
         axes.set_axisbelow(True)
@@ -201,47 +218,67 @@ def chosen_planes(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
     return figure
 
 
+def _named_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Axes whose rows, from top to bottom, are differences from the line at zero."""
+    axes.axvline(0, color=QUIET, lw=1)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(max(len(names), 1) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", **_GRID)
+    axes.set_axisbelow(True)
+
+
 def all_choices(
     summary: pd.DataFrame,
     architectures: pd.DataFrame,
     seeds: Sequence[float],
     *,
+    level: float = 0.95,
     caption: str = "",
 ) -> StudyFigure:
-    """Every choice on one axis, next to the differences between architectures.
+    """Every choice at a glance; those that move an AUC next to the differences of architectures.
 
     Parameters
     ----------
     summary : columns choice, number, difference, low, high, p_holm; rows from top to bottom.
-        `number` is ``multi-view AUC`` or named in the row; one that is no AUC is drawn grey.
-    architectures : columns name, difference, low, high, p_holm: what Table I compares.
+        Those whose `number` is no AUC get axes of their own, for rates move on another scale.
+    architectures : columns name, difference, low, high, p_holm: the study's own Table I.
     seeds : what each seed is above or below the mean of all.
 
     Notes
     -----
-    A filled dot is significant at 0.05 after Holm's correction.
+    A dot is filled where p_holm is below 1 - `level`; the bars are not corrected.
     """
-    count, more = len(summary), len(architectures)
+    is_area = summary["number"].str.contains("AUC")
+    names = summary["choice"].where(
+        summary["number"] == "multi-view AUC", summary["choice"] + " (" + summary["number"] + ")"
+    )
+    summary = summary.assign(name=names)
+    areas, rates = summary[is_area], summary[~is_area]
+    count, more = len(areas), len(architectures)
+    heights = [count + more + 1, max(len(rates), 1)]
     with style():
-        figure = new_figure(1.6 + 0.3 * (count + more + 1), caption)
-        axes = figure.subplots()
-        axes.axvline(0, color=QUIET, lw=1)
-        for place, row in enumerate(summary.itertuples()):
-            colour = MULTI_COLOUR if "AUC" in row.number else "#8A8A8A"
-            _interval(axes, place, row, colour, row.p_holm >= 0.05)
-        axes.plot(seeds, [count] * len(seeds), "|", color="#D55E00", ms=11, mew=2)
+        figure = new_figure(2.4 + 0.28 * sum(heights), caption)
+        upper, lower = figure.subplots(2, 1, height_ratios=heights)
+        for place, row in enumerate(areas.itertuples()):
+            _interval(upper, place, row, MULTI_COLOUR, row.p_holm >= 1 - level)
+        upper.plot(seeds, [count] * len(seeds), "|", color="#D55E00", ms=11, mew=2)
         for place, row in enumerate(architectures.itertuples(), count + 1):
-            _interval(axes, place, row, "#0072B2", row.p_holm >= 0.05)
-        axes.axhspan(count + 0.5, count + more + 0.5, color="#EEF4F9", lw=0, zorder=0)
-        usual = "multi-view AUC"
-        names = [
-            row.choice if row.number == usual else f"{row.choice} ({row.number})"
-            for row in summary.itertuples()
+            _interval(upper, place, row, "#0072B2", row.p_holm >= 1 - level)
+        upper.axhspan(count + 0.5, count + more + 0.5, color="#EEF4F9", lw=0, zorder=0)
+        for place, row in enumerate(rates.itertuples()):
+            _interval(lower, place, row, MULTI_COLOUR, row.p_holm >= 1 - level)
+        ticks = "one seed, each a tick, against their mean"
+        _named_rows(upper, [*areas["name"], ticks, *architectures["name"]])
+        upper.set_xlabel("difference in the multi-view AUC")
+        _named_rows(lower, list(rates["name"]))
+        lower.set_xlabel("difference in the rate (another scale)")
+        dot = {"ls": "", "marker": "o", "ms": 5.5, "color": MULTI_COLOUR}
+        handles = [
+            Line2D([], [], label=f"p < {1 - level:.2g} after Holm", **dot),
+            Line2D([], [], mfc="white", label="not so", **dot),
+            Line2D([], [], color=MULTI_COLOUR, lw=1.6, label=f"{level:.0%} interval, uncorrected"),
+            Line2D([], [], label="corrected within Table I", **dot | {"color": "#0072B2"}),
         ]
-        names += ["one seed, each a tick, against their mean", *architectures["name"]]
-        axes.set_yticks(range(len(names)), names)
-        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"difference in the {usual}, or as said")
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", **_GRID)
-        axes.set_axisbelow(True)
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=8)
     return figure
