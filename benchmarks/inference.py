@@ -64,7 +64,7 @@ def measure(
     architecture: str, folder: Path, chosen: list[int], paths: list[Path], rounds: int
 ) -> dict:
     """All loops of one architecture."""
-    best = "bf16" if devices.has_bf16(devices.choose_device()) else "fp32"
+    best = devices.resolve_precision("auto", devices.choose_device())
     makers = {
         "ours": partial(ours, architecture, folder, chosen, best),
         "ours, fp32": partial(ours, architecture, folder, chosen, "fp32"),

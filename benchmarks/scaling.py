@@ -133,7 +133,7 @@ def main() -> None:
         this = load("mrnet")
         content = {"seconds": rows, "lines": fitted.to_dict("records"), "runs": arguments.runs}
         write_json(arguments.json, content | circumstances(this))
-        words = "bf16" if devices.has_bf16(devices.choose_device()) else "fp32"
+        words = devices.resolve_precision("auto", devices.choose_device())
         caption = f"generated exams, 256 x 256, one exam a step, {words}, "
         caption += f"{torch.get_num_threads()} threads"
         save(plot(table, caption), arguments.json.with_suffix(".png"))

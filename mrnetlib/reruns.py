@@ -22,7 +22,8 @@ from scipy.stats import chi2, norm, t
 from mrnetlib.comparisons import Comparison, contrast
 from mrnetlib.files import InputError
 from mrnetlib.predictions import same_exams
-from mrnetlib.statistics import Interval, influence, logit_interval
+from mrnetlib.statistics import Interval, logit_interval
+from mrnetlib.uncertainty import estimate_and_share
 
 #: Variances below this are rounding.
 NOTHING = 1e-12
@@ -33,23 +34,6 @@ class Score(NamedTuple):
 
     estimates: np.ndarray
     share: np.ndarray
-
-
-def _of_model(label: np.ndarray, probability: np.ndarray, measure: str) -> tuple:
-    """A model's measure and each exam's influence (E,) on it; sum of squares: variance."""
-    if measure == "auc":
-        areas, share = influence(label, probability)
-        return areas[0], share[:, 0]
-    positive = label == 1
-    kept = {"sensitivity": positive, "specificity": ~positive, "accuracy": positive | ~positive}
-    if measure not in kept:
-        raise InputError(f"measure '{measure}': expected auc or one of {', '.join(kept)}.")
-    right, count = (probability >= 0.5) == positive, int(kept[measure].sum())
-    if count < 2:
-        raise InputError(f"{measure}: {count} exam of its class leaves no variance to estimate.")
-    estimate = right[kept[measure]].mean()
-    share = np.where(kept[measure], right - estimate, 0) / np.sqrt(count * (count - 1))
-    return estimate, share
 
 
 def score(table: pd.DataFrame, measure: str = "auc") -> Score:
@@ -78,7 +62,7 @@ def score(table: pd.DataFrame, measure: str = "auc") -> Score:
                     "Expected each of the same exams once. Make them with the same study."
                 )
             values = group["label"].to_numpy(), group["probability"].to_numpy()
-            cells.append(_of_model(*values, measure))
+            cells.append(estimate_and_share(*values, measure))
         estimates.append(np.mean([estimate for estimate, _ in cells]))
         shares.append(np.mean([share for _, share in cells], axis=0))
     if exams is None:

@@ -75,25 +75,35 @@ def _rows(predictions: pd.DataFrame, fused: pd.DataFrame, select_on: str) -> lis
     return rows
 
 
-def _share(label: np.ndarray, probability: np.ndarray, measure: str) -> np.ndarray:
-    """Each exam's part (E,) in the deviation of one model's measure; sum of squares: variance."""
+def estimate_and_share(
+    label: np.ndarray, probability: np.ndarray, measure: str
+) -> tuple[float, np.ndarray]:
+    """One model's measure and each exam's part (E,) in its deviation; sum of squares: variance.
+
+    Parameters
+    ----------
+    label, probability : (E,) of one model.
+    measure : ``auc``, or ``sensitivity``, ``specificity``, ``accuracy`` of probability >= 0.5.
+    """
     if measure == "auc":
-        return influence(label, probability)[1][:, 0]
+        areas, share = influence(label, probability)
+        return areas[0], share[:, 0]
     positive = label == 1
-    right = (probability >= 0.5) == positive
-    kept = {"sensitivity": positive, "specificity": ~positive}.get(measure, positive | ~positive)
+    classes = {"sensitivity": positive, "specificity": ~positive, "accuracy": positive | ~positive}
+    if measure not in classes:
+        raise InputError(f"measure '{measure}': expected auc or one of {', '.join(classes)}.")
+    kept, right = classes[measure], (probability >= 0.5) == positive
     count = int(kept.sum())
     if count < 2:
         raise InputError(f"{measure}: {count} exam of its class leaves no variance to estimate.")
-    share = np.zeros(len(label))
-    share[kept] = (right[kept] - right[kept].mean()) / np.sqrt(count * (count - 1))
-    return share
+    estimate = right[kept].mean()
+    return estimate, np.where(kept, right - estimate, 0) / np.sqrt(count * (count - 1))
 
 
 def _row_share(row: Row, measure: str) -> np.ndarray | None:
     """The part of each exam in a row's deviation; None where a class has a single exam."""
     try:
-        return np.mean([_share(*model, measure) for model in row.models], axis=0)
+        return np.mean([estimate_and_share(*m, measure)[1] for m in row.models], axis=0)
     except InputError:
         return None
 
