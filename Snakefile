@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mrnetlib import provenance
 from mrnetlib import study as studies
-from mrnetlib import variants
+from mrnetlib.variants import recipes
 
 STUDY = studies.load(config.get("study", "phantom"), Path(workflow.basedir))
 SETTINGS = STUDY.settings
@@ -261,4 +261,4 @@ rule choices_provenance:
         retrained(f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json"),
         f"{DATA}/runs/06_choices_that_move_the_number.json",
     output: f"{RESULTS}/choices/provenance.json",
-    run: provenance.collect(variants.inside(STUDY), [STUDY.root / name for name in input])
+    run: provenance.collect(recipes.inside(STUDY), [STUDY.root / name for name in input])

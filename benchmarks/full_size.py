@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mrnetlib import published
-from mrnetlib.banks import bank_path
+from mrnetlib.evaluation import published
+from mrnetlib.exams.banks import bank_path
 from mrnetlib.files import write_json
 from mrnetlib.names import ARCHITECTURES, TASKS
 from mrnetlib.provenance import circumstances

@@ -2,9 +2,9 @@
 
     python -m benchmarks.inference --json FILE
 
-As `benchmarks.training`, without gradients: ``ours`` is `mrnetlib.inference.predict` on a bank,
-``limit`` the bare network on exams that lie ready in memory, ``reference`` one exam at a time with
-three equal channels in fp32.
+As `benchmarks.training`, without gradients: ``ours`` is `mrnetlib.training.predict.predict` on a
+bank, ``limit`` the bare network on exams that lie ready in memory, ``reference`` one exam at a time
+with three equal channels in fp32.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ import torch
 
 from benchmarks import alternate, full_size, reference
 from benchmarks.training import finished, lying_ready, new_network, set_up
-from mrnetlib import devices, inference
-from mrnetlib.banks import ExamBank
+from mrnetlib.exams.banks import ExamBank
+from mrnetlib.training import devices, predict
 
 
 def ours(architecture: str, folder: Path, chosen: list[int], precision: str) -> Callable[[], int]:
@@ -26,7 +26,7 @@ def ours(architecture: str, folder: Path, chosen: list[int], precision: str) -> 
     network = new_network(architecture, bank, device)
 
     def loop() -> int:
-        inference.predict(network, bank, precision)
+        predict.predict(network, bank, precision)
         finished(device)
         return int(bank.lengths.sum())
 
@@ -38,7 +38,7 @@ def limit(architecture: str, folder: Path, chosen: list[int], precision: str) ->
     device = set_up(deterministic=False)
     # As many slices at once as ours takes.
     bank = ExamBank.open(folder, "train", full_size.PLANE).select(chosen)
-    packs = [[chosen[i] for i in pack] for pack in inference.packs(bank)]
+    packs = [[chosen[i] for i in pack] for pack in predict.packs(bank)]
     network, ready = lying_ready(architecture, folder, packs, device)
     network.eval()
 

@@ -25,8 +25,8 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from mrnetlib import intensity
 from mrnetlib.dicom import convert, parallel
+from mrnetlib.exams import intensity
 from mrnetlib.files import write_json
 from mrnetlib.names import PLANES, TASKS
 from mrnetlib.provenance import circumstances
@@ -121,7 +121,7 @@ def plain_loop(folder: Path) -> None:
 
 def to_banks(folder: Path, landmarks: Path, workers: int) -> None:
     """The project's way from DICOM files to the banks that training reads."""
-    from mrnetlib.banks import write_bank  # torch, which worker processes need not load
+    from mrnetlib.exams.banks import write_bank  # torch, which worker processes need not load
 
     with tempfile.TemporaryDirectory() as place:
         out = Path(place, "exams")

@@ -17,13 +17,14 @@ import pandas as pd
 from scipy.stats import t
 from tqdm.auto import tqdm
 
-from mrnetlib import finetune, inference, study
-from mrnetlib.banks import ExamBank
+from mrnetlib import study
+from mrnetlib.evaluation.roc import auc
+from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import write_csv, write_json
 from mrnetlib.names import ARCHITECTURES, TASKS
 from mrnetlib.provenance import circumstances
-from mrnetlib.starting import probe_head, starting_backbone, starting_network
-from mrnetlib.statistics import auc
+from mrnetlib.training import finetune, predict
+from mrnetlib.training.starting import probe_head, starting_backbone, starting_network
 
 #: The values of a setting, the first of which the others are compared with.
 VARIED = {"precision": ("fp32", "bf16"), "batch_exams": (8, 1)}
@@ -41,9 +42,9 @@ def train(
     seed = finetune.seed_of("head", settings.seed, architecture, plane, task)
     network = starting_network(backbone, train, seed)
     if head == "probe":
-        features = inference.exam_features(network, train, settings.precision)
+        features = predict.exam_features(network, train, settings.precision)
         probe_head(network, features, train.labels[task].to_numpy())
-    before = inference.predict(network, tune, settings.precision)
+    before = predict.predict(network, tune, settings.precision)
     history = finetune.fit(network, train, tune, task, settings, progress=False)
     best = history[history["best"] == 1].iloc[0]
     return {

@@ -2,8 +2,8 @@
 
     python -m benchmarks.scaling --json FILE
 
-Seconds of `mrnetlib.finetune.train_epoch` for 2 to 16 exams of 17 slices of 256 x 256, and for 2
-exams of 9 to 70 slices, one exam a step; the plot lies beside the JSON.
+Seconds of `mrnetlib.training.finetune.train_epoch` for 2 to 16 exams of 17 slices of 256 x 256, and
+for 2 exams of 9 to 70 slices, one exam a step; the plot lies beside the JSON.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from tqdm.auto import tqdm
 
 from benchmarks import full_size
 from benchmarks.training import TASK, finished, new_network, set_up
-from mrnetlib import devices, finetune
-from mrnetlib.banks import ExamBank, write_bank
+from mrnetlib.exams.banks import ExamBank, write_bank
 from mrnetlib.figures.style import PLANE_COLOURS, StudyFigure, new_figure, save, style
 from mrnetlib.files import write_json
 from mrnetlib.names import ARCHITECTURES, TASKS, architecture_title
 from mrnetlib.provenance import circumstances
 from mrnetlib.study import load
+from mrnetlib.training import devices, finetune
 
 COLOURS = PLANE_COLOURS.values()
 

@@ -4,7 +4,7 @@
 
 Per architecture, on generated exams of MRNet's full size, in slices per second and in turns:
 
-- ``ours``: `mrnetlib.finetune.train_epoch`: load, augment, forward, backward, optimizer;
+- ``ours``: `mrnetlib.training.finetune.train_epoch`: load, augment, forward, backward, optimizer;
 - ``limit``: the bare forward and backward of the same network in the same precision and layout, on
   exams that lie ready in memory, deterministic or not: what the machine can do of this mathematics;
 - ``reference``: a loop as published code has it, `benchmarks.reference`.
@@ -25,11 +25,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import alternate, full_size, reference
-from mrnetlib import devices, finetune
-from mrnetlib.banks import ExamBank
-from mrnetlib.networks import ExamNetwork
-from mrnetlib.starting import starting_backbone, starting_network
+from mrnetlib.exams.banks import ExamBank
 from mrnetlib.study import load
+from mrnetlib.training import devices, finetune
+from mrnetlib.training.networks import ExamNetwork
+from mrnetlib.training.starting import starting_backbone, starting_network
 
 TASK = "acl"
 

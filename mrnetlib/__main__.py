@@ -94,13 +94,13 @@ def _choices(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from mrnetlib import check
+    from mrnetlib.exams import check
 
     return check.main(arguments.folder)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from mrnetlib import others
+    from mrnetlib.evaluation import evaluate as others
 
     train = others.read(arguments.fit_on) if arguments.fit_on else None
     table = others.measured(others.read(arguments.test), train)

@@ -55,7 +55,7 @@ def machine(study: Study) -> dict[str, Any]:
     """The machine in words: system, processor, a training's threads, the device that trains."""
     import torch
 
-    from mrnetlib.devices import choose_device, has_bf16
+    from mrnetlib.training.devices import choose_device, has_bf16
 
     device = choose_device(study.settings.device)
     on_gpu = device.type == "cuda"

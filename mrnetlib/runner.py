@@ -20,7 +20,7 @@ from nbconvert import HTMLExporter
 from mrnetlib.files import InputError, write_text
 from mrnetlib.provenance import note_run
 from mrnetlib.study import Study, did_you_mean, prepare_weights
-from mrnetlib.variants import check
+from mrnetlib.variants.recipes import check
 
 #: ipykernel 7 warns on every start about settings that papermill cannot make.
 QUIET_KERNEL = ["--log-level=40"]
@@ -173,7 +173,7 @@ def run_retraining(study: Study, architecture: str | None, plane: str | None) ->
 
     Without them, make what the variants without standardization start from.
     """
-    from mrnetlib import retrain
+    from mrnetlib.variants import retrain
 
     if (architecture is None) != (plane is None):
         raise InputError("choices: give an architecture and a plane, or neither of them.")

@@ -27,18 +27,20 @@ class Settings:
         training exams held out for early stopping.
     Networks
         ``weights``: ``imagenet``, ``none``, ``pretrained`` (self-supervised on
-        ``pretrain_slices``, see `mrnetlib.pretrain`), or a path with ``{architecture}`` in it.
-        ``head``: ``random``, or ``probe``, see `mrnetlib.starting.probe_head`.
+        ``pretrain_slices``, see `mrnetlib.training.pretrain`), or a path with
+        ``{architecture}`` in it.
+        ``head``: ``random``, or ``probe``, see `mrnetlib.training.starting.probe_head`.
     Training
-        See `mrnetlib.finetune.TrainingSettings` and `mrnetlib.augment.Augmentation`. ``threads``:
-        of one training on a CPU, 0 for all cores. Numbers do not depend on the cores when it is
-        fixed. ``deterministic``: see `mrnetlib.devices.set_deterministic`.
+        See `mrnetlib.training.finetune.TrainingSettings` and
+        `mrnetlib.training.augment.Augmentation`. ``threads``: of one training on a CPU, 0 for all
+        cores. Numbers do not depend on the cores when it is fixed. ``deterministic``: see
+        `mrnetlib.training.devices.set_deterministic`.
     Choices
         ``select_on``: the exams on which the best single plane is chosen (``tune``; ``test``
         repeats the habit of published code). ``fuse_on``: the exams the fusion is fitted on.
     Trying the choices
         ``make choices`` trains again what ``choices_architectures`` and ``choices_tasks`` name,
-        some of the study's own, once per variant and seed (`mrnetlib.variants`):
+        some of the study's own, once per variant and seed (`mrnetlib.variants.recipes`):
         ``choices_seeds`` of them from ``seed`` on, and ``choices_folds`` folds for predictions
         of training exams by networks that did not see them.
     """
@@ -175,7 +177,9 @@ def _known_words(key: str, words: tuple[str, ...], source: str) -> tuple[str, ..
     kind = key.removeprefix("choices_")
     known = {"planes": PLANES, "tasks": TASKS, "architectures": ARCHITECTURES}[kind]
     if kind == "architectures" and not set(words) <= set(known):
-        from mrnetlib.networks import known_architectures  # torch is heavy, and seldom needed here
+        from mrnetlib.training.networks import (
+            known_architectures,  # torch is heavy, and seldom needed here
+        )
 
         known = known_architectures()
     for word in words:

@@ -30,8 +30,8 @@ __all__ = [
 if TYPE_CHECKING:
     import torch
 
-    from mrnetlib.finetune import TrainingSettings
     from mrnetlib.phantom import Protocol
+    from mrnetlib.training.finetune import TrainingSettings
 
 #: The environment variable that says where the MRNet-v1.0 folder is.
 FOLDER_VARIABLE = "MRNET_FOLDER"
@@ -85,8 +85,8 @@ class Study:
 
     def training_settings(self, **changes: Any) -> "TrainingSettings":
         """The settings of the training loop; `changes` that are not None replace some."""
-        from mrnetlib.augment import Augmentation
-        from mrnetlib.finetune import TrainingSettings
+        from mrnetlib.training.augment import Augmentation
+        from mrnetlib.training.finetune import TrainingSettings
 
         values = dataclasses.asdict(self.settings) | {
             key: checked(key, value, "parameter")
@@ -136,12 +136,12 @@ def use_machine(study: Study) -> "torch.device":
     """Choose the device and the number of threads that the study's settings name.
 
     With a fixed number of threads, results are repeatable on one processor. On a GPU see
-    `mrnetlib.devices.set_deterministic`.
+    `mrnetlib.training.devices.set_deterministic`.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
-    from mrnetlib.devices import choose_device, keep_freed_memory, set_deterministic
+    from mrnetlib.training.devices import choose_device, keep_freed_memory, set_deterministic
 
     if study.settings.threads:
         torch.set_num_threads(study.settings.threads)
@@ -157,7 +157,7 @@ def weights_path(study: Study, architecture: str) -> Path:
 
 
 def prepare_weights(study: Study, architecture: str, again: bool = False) -> str:
-    """What `mrnetlib.starting.starting_backbone` is to start from, pretrained first if need be.
+    """What `mrnetlib.training.starting.starting_backbone` starts from, pretrained first if need be.
 
     The losses of a pretraining go to ``results/<name>/pretraining/<architecture>.csv``; `again`
     repeats one. A path of the user's is taken from the study's root.
@@ -174,9 +174,9 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
 
 
 def _pretrain(study: Study, architecture: str, path: Path) -> None:
-    from mrnetlib import pretrain
-    from mrnetlib.banks import ExamBank
-    from mrnetlib.starting import starting_backbone
+    from mrnetlib.exams.banks import ExamBank
+    from mrnetlib.training import pretrain
+    from mrnetlib.training.starting import starting_backbone
 
     settings = study.settings
     device = use_machine(study)

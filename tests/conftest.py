@@ -14,9 +14,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scipy.stats import norm
 from torch import nn
 
-from mrnetlib import banks, exams
+from mrnetlib.exams import banks, layout
 from mrnetlib.names import PLANES, SPLITS, TASKS
-from mrnetlib.networks import ExamNetwork, GreyConv2d
+from mrnetlib.training.networks import ExamNetwork, GreyConv2d
 
 torch.set_num_threads(1)
 
@@ -53,24 +53,24 @@ def planted_labels(count: int, first: int = 0) -> pd.DataFrame:
 def write_planted(folder: Path, train: int = 20, test: int = 5, size: int = 16) -> Path:
     """A folder in MRNet's layout with planted exams of 3 to 6 slices."""
     for split, labels in (("train", planted_labels(train)), ("test", planted_labels(test, train))):
-        exams.write_labels(folder, split, labels)
+        layout.write_labels(folder, split, labels)
         for exam, row in labels.iterrows():
             rng = np.random.default_rng(int(exam))
             volumes = {
                 plane: planted_volume(row, int(rng.integers(3, 7)), rng, size) for plane in PLANES
             }
-            exams.write_exam(folder, split, exam, volumes)
+            layout.write_exam(folder, split, exam, volumes)
     return folder
 
 
 def write_planted_banks(folder: Path, source: Path, tune_fraction: float = 0.25) -> pd.DataFrame:
     """Banks of all splits and planes of an exams folder; gives the inventory."""
-    inventory = exams.take_inventory(source, tune_fraction, seed=0, progress=False)
+    inventory = layout.take_inventory(source, tune_fraction, seed=0, progress=False)
     for split in SPLITS:
         rows = inventory[inventory["split"] == split]
         for plane in PLANES:
-            paths = [exams.volume_path(source, split, plane, exam) for exam in rows["exam"]]
-            banks.write_bank(folder, split, plane, rows, map(exams.read_volume, paths))
+            paths = [layout.volume_path(source, split, plane, exam) for exam in rows["exam"]]
+            banks.write_bank(folder, split, plane, rows, map(layout.read_volume, paths))
     return inventory
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from benchmarks import alternate, full_size, recipe, reference, scaling
-from mrnetlib import published
-from mrnetlib.banks import ExamBank
-from mrnetlib.networks import ExamNetwork
-from mrnetlib.starting import starting_backbone
+from mrnetlib.evaluation import published
+from mrnetlib.exams.banks import ExamBank
+from mrnetlib.training.networks import ExamNetwork
+from mrnetlib.training.starting import starting_backbone
 
 
 def counting(slices):

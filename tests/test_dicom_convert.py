@@ -15,9 +15,9 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 
-from mrnetlib import intensity
 from mrnetlib.dicom import command, convert, parallel, read_study, to_square
 from mrnetlib.dicom.sources import find
+from mrnetlib.exams import intensity
 from mrnetlib.files import InputError, sha256
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from mrnetlib import intensity, phantom
+from mrnetlib import phantom
 from mrnetlib.dicom import examine, read_study
 from mrnetlib.dicom.sources import find
+from mrnetlib.exams import intensity
 from mrnetlib.phantom.dicom_writer import write_study
 
 LABELS = {"abnormal": 1, "acl": 1, "meniscus": 0}

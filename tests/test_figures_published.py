@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.collections import PathCollection
 
-from mrnetlib import published
+from mrnetlib.evaluation import published
 from mrnetlib.figures.published import coverage, exams_needed, granularity, published_areas
 
 

@@ -4,7 +4,7 @@ import pytest
 from scipy.special import expit
 
 from mrnetlib import fusion
-from mrnetlib.evaluate import auc
+from mrnetlib.evaluation.metrics import auc
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from conftest import write_notebook
 
-from mrnetlib import check, runner
+from mrnetlib import runner
 from mrnetlib import study as studies
 from mrnetlib.__main__ import build_parser, main
+from mrnetlib.exams import check
 from mrnetlib.files import InputError
 
 

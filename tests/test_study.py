@@ -8,13 +8,13 @@ import torch
 from conftest import write_planted, write_planted_banks
 
 from mrnetlib import study as studies
-from mrnetlib.augment import Augmentation
-from mrnetlib.banks import ExamBank
+from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError
-from mrnetlib.finetune import TrainingSettings
 from mrnetlib.settings import Settings
-from mrnetlib.starting import starting_backbone
 from mrnetlib.study import Study
+from mrnetlib.training.augment import Augmentation
+from mrnetlib.training.finetune import TrainingSettings
+from mrnetlib.training.starting import starting_backbone
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mrnetlib import intensity
 from mrnetlib.dicom.choose import Preference, parse
 from mrnetlib.dicom.geometry import to_square_pixels
 from mrnetlib.dicom.parallel import each
@@ -18,8 +17,9 @@ from mrnetlib.dicom.scan import studies
 from mrnetlib.dicom.sources import File
 from mrnetlib.dicom.study import Study, examine
 from mrnetlib.dicom.tables import Conversion, Done, numbered, write_key, write_tables
+from mrnetlib.exams import intensity
+from mrnetlib.exams.intensity import Landmarks
 from mrnetlib.files import InputError, sha256, write_array
-from mrnetlib.intensity import Landmarks
 from mrnetlib.names import MRNET_FOLDERS, PLANES
 
 #: Side of MRNet's slices in pixels.

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from sklearn.metrics import roc_curve
 
+from mrnetlib.evaluation.roc import auc
 from mrnetlib.figures.style import (
     MULTI_COLOUR,
     PLANE_COLOURS,
@@ -22,7 +23,6 @@ from mrnetlib.names import (
     TASKS,
     architecture_title,
 )
-from mrnetlib.statistics import auc
 
 
 def _in_order(values: pd.Series, order: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from mrnetlib.evaluation.published import MRNET_COMBINATIONS, MRNET_SLICES
 from mrnetlib.files import InputError
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 from mrnetlib.phantom import scanner as imaging
@@ -14,7 +15,6 @@ from mrnetlib.phantom.canvas import rotation
 from mrnetlib.phantom.lesions import Lesion, draw_lesions
 from mrnetlib.phantom.surgery import Surgeon
 from mrnetlib.phantom.tissues import draw_scanner
-from mrnetlib.published import MRNET_COMBINATIONS, MRNET_SLICES
 
 #: Slices per exam in MRNet-v1.0's train set: least, median, most.
 SLICES = {plane: counts[:3] for plane, counts in MRNET_SLICES["train"].items()}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from mrnetlib.exams import volume_path, write_exam, write_labels
+from mrnetlib.exams.layout import volume_path, write_exam, write_labels
 from mrnetlib.files import InputError, read_json, write_array, write_csv, write_json
 from mrnetlib.names import PLANES, TASKS
 from mrnetlib.phantom.cohort import (

@@ -1,0 +1,1 @@
+"""From predictions to Table I: measures, intervals, comparisons, the published table."""

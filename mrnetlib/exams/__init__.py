@@ -1,0 +1,1 @@
+"""Exams as arrays: MRNet's layout, grey scales, banks of slices."""

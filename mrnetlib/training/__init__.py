@@ -1,0 +1,1 @@
+"""From banks of slices to trained networks and their predictions."""

@@ -1,0 +1,190 @@
+"""Fine-tune one network per plane and task: a visible training loop in plain PyTorch.
+
+`fit` is the loop of the study. Each step takes one or several exams, augments them on the device,
+and updates all parameters with Adam; the training stops when the tuning exams no longer gain.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from mrnetlib.evaluation.metrics import auc
+from mrnetlib.exams.banks import ExamBank
+from mrnetlib.files import InputError
+from mrnetlib.training import augment
+from mrnetlib.training.augment import Augmentation
+from mrnetlib.training.checkpoints import TrainingState, fingerprint
+from mrnetlib.training.devices import arithmetic, autocast, compile_backbone
+from mrnetlib.training.networks import ExamNetwork
+from mrnetlib.training.predict import predict
+
+#: Raised when this loop, the augmentation or the networks change what a training gives, so that no
+#: checkpoint from before is taken for it.
+TRAINING_VERSION = 2
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained; the defaults are the paper's.
+
+    Attributes
+    ----------
+    epochs : most passes over the training exams.
+    patience : epochs without a lower loss on the tuning exams after which training stops.
+    learning_rate, weight_decay : of ``torch.optim.Adam`` (the decay is an L2 penalty).
+    batch_exams : exams in a step. With batch norm another number is another model.
+    augmentation : flip, rotation and shift of a training exam.
+    precision : ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the processor or GPU has it.
+    compile : of the backbone, ``none``, ``default`` or ``graphs``, see
+        `mrnetlib.training.devices.compile_backbone`.
+    seed : of the order of exams, the augmentation and dropout.
+    """
+
+    epochs: int = 50
+    patience: int = 10
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.1
+    batch_exams: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    precision: str = "fp32"
+    compile: str = "none"
+    seed: int = 0
+
+
+def seed_of(*parts: object) -> int:
+    """A seed of 63 bits from names and numbers, the same on every machine and run."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def class_weights(labels: np.ndarray) -> tuple[float, float]:
+    """Weights of a negative and a positive exam in the loss: the share of the other class.
+
+    After Bien et al. 2018, so that both classes weigh the same in total.
+    """
+    positive = float(np.mean(labels))
+    if positive in (0.0, 1.0):
+        raise InputError(
+            f"all {len(labels)} exams have the label {int(positive)}; a network needs both "
+            "classes. Use more exams."
+        )
+    return positive, 1 - positive
+
+
+def loss_of(logits: Tensor, labels: Tensor, weights: tuple[float, float]) -> Tensor:
+    """Weighted binary cross-entropy, mean over the E exams of a step; logits and labels (E,)."""
+    weight = torch.where(labels > 0, weights[1], weights[0])
+    return functional.binary_cross_entropy_with_logits(logits.float(), labels, weight)
+
+
+def new_optimizer(network: ExamNetwork, settings: TrainingSettings) -> torch.optim.Adam:
+    """Adam over all parameters, its step fused into one."""
+    return torch.optim.Adam(
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def train_epoch(
+    network: ExamNetwork,
+    optimizer: torch.optim.Optimizer,
+    bank: ExamBank,
+    task: str,
+    settings: TrainingSettings,
+    epoch: int,
+) -> float:
+    """One pass over the training exams in a new order; returns the mean loss of its steps.
+
+    The random numbers of an epoch depend on the seed and the epoch alone, so a training that
+    was interrupted goes on exactly as it would have.
+    """
+    device = network.mean.device
+    weights = class_weights(bank.labels[task])
+    generator = torch.Generator().manual_seed(seed_of("epoch", settings.seed, epoch))
+    torch.manual_seed(seed_of("dropout", settings.seed, epoch))
+    network.train()
+    losses = []
+    steps = torch.randperm(len(bank), generator=generator).split(settings.batch_exams)
+    for batch in bank.batches(steps, task, device):
+        drawn = augment.draw(len(batch.lengths), settings.augmentation, generator)
+        slices = augment.apply(batch.slices, batch.lengths, drawn)
+        with autocast(settings.precision, device):
+            logits = network(slices, batch.lengths)
+        loss = loss_of(logits, batch.labels, weights)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return torch.stack(losses).mean().item()
+
+
+def fit(
+    network: ExamNetwork,
+    train: ExamBank,
+    tune: ExamBank,
+    task: str,
+    settings: TrainingSettings,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    save_every: float = 0.0,
+) -> pd.DataFrame:
+    """Fine-tune all parameters of `network` in place; it ends with its best epoch's weights.
+
+    Parameters
+    ----------
+    network : on the device it is to be trained on.
+    train, tune : banks of one plane; `tune` only stops the training and picks the epoch.
+    checkpoint : file that keeps the state after each epoch and the weights at the end; where it
+        holds this very training (settings, exams and starting weights), training goes on from it.
+    save_every : seconds after which the next epoch is saved; 0 saves each.
+
+    Returns
+    -------
+    DataFrame with a row per epoch: epoch (from 1), train_loss, tune_loss, tune_auc, seconds, best
+    (1 in the row whose weights were kept).
+    """
+    compile_backbone(network.backbone, settings.compile)
+    optimizer = new_optimizer(network, settings)
+    for bank in (train, tune):
+        if bank.labels[task].nunique() < 2:
+            raise InputError(
+                f"{bank.split} exams, {bank.plane}: all {len(bank)} have the same label for "
+                f"{task}. Use more exams, or another tune_fraction."
+            )
+    identity = {
+        "version": TRAINING_VERSION,
+        **arithmetic(settings.precision, network.mean.device),
+        "task": task,
+        "settings": asdict(settings),
+        "exams": [bank.digest() for bank in (train, tune)],
+        "start": fingerprint(network),
+    }
+    state = TrainingState(network, optimizer, settings.patience, identity, checkpoint, save_every)
+    labels = torch.tensor(tune.labels[task].to_numpy(), dtype=torch.float64)
+    weights = class_weights(train.labels[task])
+    bar = tqdm(total=settings.epochs, initial=len(state.rows), desc=task, disable=not progress)
+    while not state.finished(settings.epochs):
+        start = perf_counter()
+        epoch = len(state.rows) + 1
+        train_loss = train_epoch(network, optimizer, train, task, settings, epoch)
+        probability = predict(network, tune, settings.precision)
+        logits = torch.logit(torch.from_numpy(probability), eps=1e-12)
+        tune_loss = loss_of(logits, labels.float(), weights).item()
+        diverged = not np.isfinite(probability).all()  # which `state.add` refuses below
+        tune_auc = float("nan") if diverged else auc(labels.numpy().astype(int), probability)
+        row = {"epoch": epoch, "train_loss": train_loss, "tune_loss": tune_loss}
+        state.add(row | {"tune_auc": tune_auc, "seconds": perf_counter() - start})
+        bar.set_postfix(loss=f"{train_loss:.3f}", tune=f"{tune_loss:.3f}", auc=f"{tune_auc:.2f}")
+        bar.update()
+    bar.close()
+    return state.finish()

@@ -1,0 +1,137 @@
+"""A short self-supervised pretraining, for studies without ImageNet weights.
+
+ImageNet weights are a download; the default study must do without. Its backbones learn from the
+training exams' slices themselves, without a label, and all nine networks of an architecture share
+what was learned. The pretext tasks ask of a slice: which plane it is, by which quarter turn it was
+rotated (Gidaris et al. 2018), and where in the stack it lies.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from mrnetlib.exams.banks import ExamBank
+from mrnetlib.training.checkpoints import save_tensors
+from mrnetlib.training.devices import autocast
+from mrnetlib.training.finetune import seed_of
+from mrnetlib.training.networks import count_features
+
+#: Outputs of the pretext head: planes, quarter turns, place in the stack.
+HEADS = {"plane": 3, "turn": 4, "place": 1}
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """How a backbone is pretrained: slices shown in all, slices a step, and Adam's rate."""
+
+    slices: int = 20_000
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    precision: str = "fp32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PretextBatch:
+    """Slices (B, 1, H, W) float32 in 0..255 with their answers.
+
+    ``plane`` and ``turn`` (B,) int64; ``place`` in the stack (B,) float32, 0..1.
+    """
+
+    slices: Tensor
+    plane: Tensor
+    turn: Tensor
+    place: Tensor
+
+
+def _draw_slices(banks: list[ExamBank], count: int, generator: torch.Generator):
+    """Draw `count` slices, evenly over the planes; gives slices, planes and places in 0..1."""
+    plane = torch.randint(len(banks), (count,), generator=generator)
+    uniform = torch.rand(count, generator=generator)
+    slices, places = [], []
+    for bank_index, position in zip(plane.tolist(), uniform.tolist(), strict=True):
+        bank = banks[bank_index]
+        index = int(position * len(bank.slices))
+        exam = int((bank.spans[:, 0] <= index).sum()) - 1
+        first, last = bank.spans[exam, 0], bank.spans[exam, 1] - 1
+        slices.append(bank.slices[index])
+        places.append((index - first) / max(last - first, 1))
+    return torch.stack(slices), plane, torch.tensor(places, dtype=torch.float32)
+
+
+def draw_pretext(banks: list[ExamBank], count: int, generator: torch.Generator) -> PretextBatch:
+    """Draw a batch of the pretext tasks from the training exams' banks, one per plane."""
+    slices, plane, place = _draw_slices(banks, count, generator)
+    # Most slices stay upright, as the exams are.
+    turn = torch.randint(4, (count,), generator=generator)
+    turn = torch.where(torch.rand(count, generator=generator) < 0.5, 0, turn)
+    turned = slices.float()
+    for quarter in (1, 2, 3):
+        turned[turn == quarter] = torch.rot90(turned[turn == quarter], quarter, (1, 2))
+    return PretextBatch(turned.unsqueeze(1), plane, turn, place)  # (B, H, W) -> (B, 1, H, W)
+
+
+def pretext_losses(answers: Tensor, batch: PretextBatch) -> dict[str, Tensor]:
+    """The losses of the three pretext tasks from the head's output (B, 3 + 4 + 1)."""
+    plane, turn, place = answers.float().split(list(HEADS.values()), 1)
+    return {
+        "plane": functional.cross_entropy(plane, batch.plane),
+        "turn": functional.cross_entropy(turn, batch.turn),
+        # Four times, so that all three losses begin at about the same size.
+        "place": 4 * functional.mse_loss(place.squeeze(1).sigmoid(), batch.place),
+    }
+
+
+def pretrain(
+    backbone: nn.Module, banks: list[ExamBank], settings: PretrainSettings, progress: bool = True
+) -> pd.DataFrame:
+    """Pretrain a backbone in place on the slices of the training exams, without labels.
+
+    Parameters
+    ----------
+    banks : the training banks of the planes.
+
+    Returns
+    -------
+    DataFrame with a row for every tenth of the run: slices (shown so far) and the mean loss of
+    each pretext task over that tenth.
+    """
+    generator = torch.Generator().manual_seed(seed_of("pretext", settings.seed))
+    torch.manual_seed(seed_of("head", settings.seed))
+    device = next(backbone.parameters()).device
+    head = nn.Linear(count_features(backbone), sum(HEADS.values())).to(device)
+    model = nn.Sequential(backbone, head).train()
+    mean = sum(bank.mean for bank in banks) / len(banks)
+    std = sum(bank.std for bank in banks) / len(banks)
+    steps = max(1, settings.slices // settings.batch)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps)
+    rows = []
+    for _ in tqdm(range(steps), "pretraining", disable=not progress):
+        batch = draw_pretext(banks, settings.batch, generator)
+        slices = ((batch.slices - mean) / std).to(device, memory_format=torch.channels_last)
+        with autocast(settings.precision, device):
+            answers = model(slices)
+        losses = pretext_losses(answers.cpu(), batch)
+        optimizer.zero_grad(set_to_none=True)
+        sum(losses.values()).backward()
+        optimizer.step()
+        schedule.step()
+        rows.append({name: loss.item() for name, loss in losses.items()})
+    history = pd.DataFrame(rows)
+    history.insert(0, "slices", (history.index + 1) * settings.batch)
+    tenth = (history.index * 10) // steps
+    return history.groupby(tenth).agg({"slices": "last"} | dict.fromkeys(HEADS, "mean"))
+
+
+def save_backbone(backbone: nn.Module, path: Path) -> None:
+    """Save a backbone's weights alone, as `load_file` reads them."""
+    save_tensors(path, backbone.state_dict())

@@ -1,0 +1,1 @@
+"""The recipe with one thing changed: what each choice moves."""

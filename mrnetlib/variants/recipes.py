@@ -1,0 +1,251 @@
+"""Variants of a study's recipe: what is changed, on which exams, and where the results are.
+
+A *variant* is the study's recipe with one thing changed. For each, a network per seed, plane, task
+and architecture is trained again (`mrnetlib.variants.retrain`) and its predictions are kept in
+``results/<study>/choices/predictions/<architecture>_<plane>.csv``. The recipe as it is, at the
+study's own seed, is not trained again: those are the study's own predictions.
+
+Notebook 06 and the command line read these files, so torch stays out of here.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mrnetlib.evaluation.predictions import COLUMNS, read_predictions, same_exams
+from mrnetlib.evaluation.roc import checked
+from mrnetlib.files import InputError, write_csv
+from mrnetlib.names import TASKS
+from mrnetlib.settings import Settings
+from mrnetlib.study import Study
+
+#: The share of the training exams that a variant uses.
+SHARES = {"half": 1 / 2, "quarter": 1 / 4, "eighth": 1 / 8}
+
+KEYS = ["variant", "seed", "architecture", "plane", "task"]
+
+#: In the files; 7 digits are what a network's single precision carries.
+FILE_COLUMNS = ["variant", "seed", "task", *COLUMNS]
+DIGITS = 7
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a variant of the recipe, a seed, a task; `fold` counts from 0."""
+
+    variant: str
+    seed: int
+    task: str
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For files, as in ``half_acl_2020`` or ``out_of_fold_acl_2020_1``."""
+        words = [self.variant, self.task, self.seed, *([] if self.fold is None else [self.fold])]
+        return "_".join(map(str, words))
+
+
+def variants(settings: Settings) -> list[str]:
+    """The variants that differ from a study's recipe, after ``as_is``.
+
+    ``stopped_on_test``: the test exams stop the training and choose the epoch.
+    ``not_standardized``: slices on the scanners' own grey scales; left out where the study's are.
+    ``not_augmented``: no flip, rotation and shift; left out where the study has none.
+    ``half``, ``quarter``, ``eighth``: of the training exams, in as many steps as with all.
+    ``out_of_fold``: each training exam is predicted by a network that was trained on other folds.
+    """
+    augmented = any((settings.flip, settings.rotation, settings.shift))
+    return [
+        "as_is",
+        "stopped_on_test",
+        *(["not_standardized"] if settings.standardize else []),
+        *(["not_augmented"] if augmented else []),
+        *SHARES,
+        "out_of_fold",
+    ]
+
+
+def seeds(settings: Settings) -> list[int]:
+    """The seeds of a study's retraining, its own first."""
+    return [settings.seed + more for more in range(settings.choices_seeds)]
+
+
+def runs(settings: Settings) -> list[Run]:
+    """All trainings of one architecture and plane."""
+    found = []
+    for seed in seeds(settings):
+        for task in settings.choices_tasks:
+            for variant in variants(settings):
+                if variant == "out_of_fold":
+                    folds = range(settings.choices_folds)
+                    found += [Run(variant, seed, task, fold) for fold in folds]
+                elif (variant, seed) != ("as_is", settings.seed):
+                    found.append(Run(variant, seed, task))
+    return found
+
+
+def check(study: Study, architecture: str | None = None, plane: str | None = None) -> None:
+    """Refuse to retrain what is none of the study's, whose own predictions are compared with."""
+    settings = study.settings
+    asked = [
+        ("choices_architectures", settings.choices_architectures, settings.architectures),
+        ("choices_tasks", settings.choices_tasks, settings.tasks),
+    ]
+    if architecture is not None:
+        asked.append(("architecture", [architecture], settings.choices_architectures))
+    if plane is not None:
+        asked.append(("plane", [plane], settings.planes))
+    for key, words, known in asked:
+        for word in words:
+            if word not in known:
+                raise InputError(
+                    f"study {study.name}: {key}: '{word}', expected some of {', '.join(known)}. "
+                    "Name in the study file what the study itself trains."
+                )
+
+
+def inside(study: Study, folder: str = "choices", **changes) -> Study:
+    """The study with its files in a folder within its own, and with some settings changed."""
+    settings = replace(study.settings, **changes)
+    return Study(f"{study.name}/{folder}", settings, study.root)
+
+
+def not_standardized(study: Study) -> Study:
+    """Where the banks and the pretrained weights without standardization are."""
+    return inside(study, "choices/not_standardized", standardize=False)
+
+
+def path_of(study: Study, kind: str, architecture: str, plane: str) -> Path:
+    """A file of the retraining; `kind` is ``predictions`` or ``networks``."""
+    return study.results / "choices" / kind / f"{architecture}_{plane}.csv"
+
+
+def _shuffled(labels: pd.DataFrame, seed: int) -> list[np.ndarray]:
+    """Indices of the exams of each label combination, in an order drawn from the seed.
+
+    All tasks count, so that the exams are the same for every task, plane and architecture.
+    """
+    generator = np.random.default_rng([seed, 6])
+    groups = labels.reset_index(drop=True).groupby(list(TASKS), sort=True)
+    return [generator.permutation(group.index.to_numpy()) for _, group in groups]
+
+
+def subset(labels: pd.DataFrame, share: float, seed: int) -> np.ndarray:
+    """Indices of a share of the training exams, ascending, stratified by label combination.
+
+    Of one seed, a smaller subset lies within every larger one.
+
+    Parameters
+    ----------
+    labels : (E rows), a column of 0 and 1 per task.
+    share : above 0, at most 1.
+    """
+    place = np.empty(len(labels))
+    for members in _shuffled(labels, seed):
+        # A combination's first exam comes when half of its share is due.
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    first = np.argsort(place, kind="stable")[: max(1, round(share * len(labels)))]
+    return np.sort(first)
+
+
+def folds(labels: pd.DataFrame, count: int, seed: int) -> np.ndarray:
+    """The fold of each training exam, (E,) int from 0 to count - 1, stratified as `subset`."""
+    fold = np.empty(len(labels), int)
+    fold[np.concatenate(_shuffled(labels, seed))] = np.arange(len(labels)) % count
+    return fold
+
+
+def write(path: Path, predictions: pd.DataFrame) -> None:
+    """Write a file of the retraining, probabilities to `DIGITS` significant digits."""
+    rounded = predictions["probability"].map(lambda value: float(f"{value:.{DIGITS}g}"))
+    write_csv(path, predictions.assign(probability=rounded)[FILE_COLUMNS])
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={"exam": str, "split": str, "variant": str, "task": str})
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found. Run 'make choices', which makes it.") from None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: not a readable CSV ({error}). Make it again.") from None
+    if list(table.columns) != FILE_COLUMNS:
+        raise InputError(
+            f"{path}: columns are {','.join(map(str, table.columns))}, expected "
+            f"{','.join(FILE_COLUMNS)}. Run 'make choices' again."
+        )
+    try:
+        checked(table["label"], table["probability"], both_classes=False)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return table
+
+
+def _guarded(study: Study, table: pd.DataFrame, own: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The rows that the study's settings ask for, each group on the study's own exams."""
+    settings, parts = study.settings, []
+    groups = dict(list(table.groupby(["variant", "seed", "task"])))
+    for run in dict.fromkeys((run.variant, run.seed, run.task) for run in runs(settings)):
+        name = f"{path}, {run[0]}, seed {run[1]}, {run[2]}"
+        if run not in groups:
+            raise InputError(f"{name}: not in the file. Run 'make choices' again.")
+        found, wanted = groups[run], own[own["task"] == run[2]]
+        if run[0] == "out_of_fold":
+            wanted = wanted[wanted["split"] == "train"]
+        elif run[0] in SHARES:
+            trained = set(found.loc[found["split"] == "train", "exam"])
+            wanted = wanted[(wanted["split"] != "train") | wanted["exam"].isin(trained)]
+        if found["exam"].duplicated().any():
+            exam = found.loc[found["exam"].duplicated(), "exam"].iloc[0]
+            raise InputError(f"{name}: exam {exam} is listed twice. Run 'make choices' again.")
+        same_exams(wanted, found, name)
+        parts.append(found)
+    return pd.concat(parts)
+
+
+def read(study: Study) -> pd.DataFrame:
+    """All predictions of the retraining, the study's own among them as ``as_is``.
+
+    Returns
+    -------
+    DataFrame with the columns variant, seed, architecture, plane, task, exam, split, label,
+    probability.
+
+    Raises
+    ------
+    InputError
+        Naming the file that is missing, cannot be read, lacks a variant or seed, or holds other
+        exams, splits or labels than the study's own predictions.
+    """
+    check(study)
+    settings, parts = study.settings, []
+    shape = settings.choices_architectures, settings.planes, settings.choices_tasks
+    own = read_predictions(study.results, *shape)
+    for architecture in settings.choices_architectures:
+        for plane in settings.planes:
+            path = path_of(study, "predictions", architecture, plane)
+            chosen = own[(own["architecture"] == architecture) & (own["plane"] == plane)]
+            table = _guarded(study, _read_file(path), chosen, path)
+            parts.append(table.assign(architecture=architecture, plane=plane))
+    own = own.assign(variant="as_is", seed=settings.seed)
+    return pd.concat([own, *parts], ignore_index=True)[[*KEYS, *COLUMNS]]
+
+
+def read_networks(study: Study) -> pd.DataFrame:
+    """What is noted of every retraining.
+
+    Returns
+    -------
+    DataFrame with the columns architecture, plane, variant, seed, task, fold (empty outside
+    ``out_of_fold``), train_exams, epochs, kept_epoch, seconds.
+    """
+    parts = []
+    for architecture in study.settings.choices_architectures:
+        for plane in study.settings.planes:
+            path = path_of(study, "networks", architecture, plane)
+            if not path.is_file():
+                raise InputError(f"{path}: not found. Run 'make choices', which makes it.")
+            parts.append(pd.read_csv(path).assign(architecture=architecture, plane=plane))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["architecture", "plane", *table.columns[:-2]]]

@@ -1,0 +1,116 @@
+"""Reading a study's predictions: what comes back, and what is refused by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrnetlib.evaluation.predictions import paired, read_fused, read_predictions, same_exams
+from mrnetlib.files import InputError, write_csv
+from mrnetlib.names import PLANES, TASKS, fused_path, prediction_path
+
+EXAMS = ["0000", "0007", "0012", "1130", "1131", "1132"]
+SPLIT = ["train", "train", "tune", "test", "test", "test"]
+LABEL = {"abnormal": [1, 1, 0, 1, 1, 0], "acl": [0, 1, 0, 0, 1, 0], "meniscus": [1, 0, 0, 0, 1, 0]}
+
+
+def table(task="acl", seed=0):
+    probability = np.random.default_rng(seed).random(len(EXAMS))
+    return pd.DataFrame(
+        {"exam": EXAMS, "split": SPLIT, "label": LABEL[task], "probability": probability}
+    )
+
+
+@pytest.fixture
+def results(tmp_path):
+    for task in TASKS:
+        for number, plane in enumerate(PLANES):
+            write_csv(prediction_path(tmp_path, "alexnet", plane, task), table(task, number))
+        write_csv(fused_path(tmp_path, "alexnet", task), table(task, 9))
+    return tmp_path
+
+
+def test_predictions_come_back_long_with_exam_numbers_as_text(results):
+    found = read_predictions(results, ["alexnet"])
+    columns = ["architecture", "plane", "task", "exam", "split", "label", "probability"]
+    assert list(found.columns) == columns
+    assert len(found) == 9 * len(EXAMS)
+    own = found[(found["plane"] == "coronal") & (found["task"] == "acl")]
+    assert own["exam"].tolist() == EXAMS
+    assert own["label"].tolist() == LABEL["acl"]
+    np.testing.assert_array_equal(own["probability"], table("acl", 1)["probability"])
+    fused = read_fused(results, ["alexnet"])
+    assert list(fused.columns) == [column for column in columns if column != "plane"]
+
+
+def test_another_order_of_exams_is_put_in_the_first_files_order(results):
+    path = prediction_path(results, "alexnet", "sagittal", "meniscus")
+    write_csv(path, table("meniscus", 2).iloc[::-1])
+    found = read_predictions(results, ["alexnet"])
+    own = found[(found["plane"] == "sagittal") & (found["task"] == "meniscus")]
+    assert own["exam"].tolist() == EXAMS
+    np.testing.assert_array_equal(own["probability"], table("meniscus", 2)["probability"])
+
+
+def spoil(column, value):
+    def change(good):
+        good = good.astype({column: object})
+        good.loc[3, column] = value
+        return good
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda good: good.drop(columns="split"), "columns are exam,label,probability"),
+        (lambda good: good[["split", "exam", "label", "probability"]], "columns are split,exam"),
+        (lambda good: good.iloc[:0], "holds no exam"),
+        (spoil("label", 2), "exam 1130 has label 2"),
+        (spoil("label", ""), "exam 1130 has label nan"),
+        (spoil("label", "yes"), "exam 1130 has label yes"),
+        (spoil("probability", ""), "exam 1130 has probability nan"),
+        (spoil("probability", 1.5), "exam 1130 has probability 1.5"),
+        (spoil("probability", "high"), "exam 1130 has probability high"),
+        (spoil("split", "valid"), "exam 1130 has split valid"),
+        (spoil("exam", "0007"), "exam 0007 is listed twice"),
+        (spoil("label", 1), "exam 1130 split test label"),
+        (spoil("split", "tune"), "exam 1130 split"),
+        (spoil("exam", "1133"), "exam 1130 split test is missing here|exam 1133 split test"),
+        (lambda good: good.iloc[:-1], "exam 1132 split test is missing here"),
+    ],
+)
+def test_a_spoilt_file_is_refused_by_its_name(results, change, message):
+    path = prediction_path(results, "alexnet", "coronal", "acl")
+    write_csv(path, change(table("acl", 1)))
+    with pytest.raises(InputError, match=message) as caught:
+        read_predictions(results, ["alexnet"])
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_or_unreadable_file_names_the_notebook_that_makes_it(results):
+    path = fused_path(results, "alexnet", "acl")
+    path.unlink()
+    with pytest.raises(InputError, match=r"alexnet_acl\.csv: not found\. Run notebook 03_fusion"):
+        read_fused(results, ["alexnet"])
+    with pytest.raises(InputError, match="02_per_plane_training"):
+        read_predictions(results, ["resnet18"])
+    for damaged in (b"", b"\xff\xfe\x00\x01", b"exam,split,label,probability\n1,2,3,4,5,6\n1,2\n"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"alexnet_acl\.csv"):
+            read_fused(results, ["alexnet"])
+    with pytest.raises(InputError, match="no predictions asked for"):
+        read_fused(results, [])
+
+
+def test_two_models_are_paired_by_exam_not_by_row():
+    first, second = table("acl", 1), table("acl", 2)
+    label, one, other = paired(first, second.iloc[::-1], "second.csv")
+    assert label.tolist() == LABEL["acl"][3:]
+    np.testing.assert_array_equal(one, first["probability"][3:])
+    np.testing.assert_array_equal(other, second["probability"][3:])
+    with pytest.raises(InputError, match=r"second\.csv: does not hold the same exams"):
+        paired(first, second.iloc[:-1], "second.csv")
+    with pytest.raises(InputError, match="same exams"):
+        paired(first, table("abnormal"), "other task")
+    same_exams(first, table("abnormal"), "other task", labels=False)

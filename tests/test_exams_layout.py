@@ -1,0 +1,207 @@
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import planted_labels, write_planted
+
+from mrnetlib.exams import layout
+from mrnetlib.files import InputError
+from mrnetlib.names import PLANES, TASKS
+
+
+def only_problem(folder):
+    """The one problem that a folder has."""
+    (problem,) = layout.problems(folder)
+    return problem
+
+
+def test_a_good_folder_has_no_problem(exams_folder):
+    assert list(layout.problems(exams_folder)) == []
+
+
+def test_labels_are_read_as_written(tmp_path):
+    labels = planted_labels(7)
+    layout.write_labels(tmp_path, "train", labels)
+    assert (tmp_path / "train-acl.csv").read_text().splitlines()[:3] == [
+        "0000,0",
+        "0001,0",
+        "0002,1",
+    ]
+    pd.testing.assert_frame_equal(layout.read_labels(tmp_path, "train"), labels)
+
+
+def test_labels_of_tasks_in_another_order_are_matched_by_exam(tmp_path):
+    labels = planted_labels(7)
+    layout.write_labels(tmp_path, "train", labels)
+    path = tmp_path / "train-acl.csv"
+    path.write_text("\n".join(reversed(path.read_text().split())))
+    pd.testing.assert_frame_equal(layout.read_labels(tmp_path, "train"), labels)
+
+
+def test_windows_line_ends_and_byte_order_mark_are_read(tmp_path):
+    labels = planted_labels(3)
+    layout.write_labels(tmp_path, "test", labels)
+    path = tmp_path / "valid-acl.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    pd.testing.assert_frame_equal(layout.read_labels(tmp_path, "test"), labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exam,label\n0000,1\n", "line 1: found 'exam,label'.*header; delete that line"),
+        ("0000,1\n0001,2\n", "line 2: found '0001,2', expected .* 0 or 1"),
+        ("0000,1\n0001\n", "line 2: found '0001'"),
+        ("0000,1\n0000,0\n", "line 2: exam 0000 is labelled twice"),
+        ("", "empty"),
+        ("\x89PNG\x00\xff", "line 1: found"),
+    ],
+)
+def test_bad_label_files_are_named_with_their_line(exams_folder, text, message):
+    (exams_folder / "train-acl.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=f"train-acl.csv.*{message}"):
+        layout.read_labels(exams_folder, "train")
+    assert "train-acl.csv" in only_problem(exams_folder)
+
+
+def test_a_missing_label_file_is_named(exams_folder):
+    (exams_folder / "valid-meniscus.csv").unlink()
+    assert "valid-meniscus.csv: not found" in only_problem(exams_folder)
+
+
+def test_tasks_must_label_the_same_exams(exams_folder):
+    with (exams_folder / "train-meniscus.csv").open("a") as file:
+        file.write("0077,1\n")
+    problem = only_problem(exams_folder)
+    assert "train-meniscus.csv: does not label the same exams" in problem
+    assert "0077" in problem
+
+
+def test_a_missing_plane_of_an_exam_is_named(exams_folder):
+    (exams_folder / "train" / "coronal" / "0003.npy").unlink()
+    problem = only_problem(exams_folder)
+    assert "0003.npy: not found" in problem
+    assert "coronal" in problem
+
+
+def test_a_plane_missing_for_all_exams_is_one_problem(exams_folder):
+    (exams_folder / "valid" / "axial").rename(exams_folder / "valid" / "axail")
+    assert "axial: no such folder" in only_problem(exams_folder)
+
+
+def test_an_exam_without_label_is_named(exams_folder):
+    path = exams_folder / "train" / "axial" / "0099.npy"
+    np.save(path, np.zeros((3, 16, 16), np.uint8))
+    assert "0099.npy: an exam without a label" in only_problem(exams_folder)
+
+
+def test_an_exam_may_not_be_in_both_splits(exams_folder):
+    labels = layout.read_labels(exams_folder, "test").rename({"0005": "0002"})
+    layout.write_labels(exams_folder, "test", labels)
+    for plane in PLANES:
+        folder = exams_folder / "valid" / plane
+        (folder / "0005.npy").rename(folder / "0002.npy")
+    assert "exam 0002 is a training and a test exam" in only_problem(exams_folder)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    assert "nowhere: no such folder" in only_problem(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((16, 16), np.uint8), r"shape \(16, 16\), expected \(slices, size, size\)"),
+        (np.zeros((3, 16, 15), np.uint8), r"shape \(3, 16, 15\)"),
+        (np.zeros((0, 16, 16), np.uint8), r"shape \(0, 16, 16\)"),
+        (np.zeros((3, 16, 16, 1), np.uint8), r"shape \(3, 16, 16, 1\)"),
+        (np.zeros((3, 16, 16), np.float32), "dtype float32, expected uint8 or uint16"),
+        (np.zeros((3, 16, 16), np.int16), "dtype int16"),
+    ],
+)
+def test_wrong_shapes_and_types_are_refused(tmp_path, array, message):
+    np.save(tmp_path / "0000.npy", array)
+    with pytest.raises(InputError, match=rf"0000\.npy: {message}"):
+        layout.read_volume(tmp_path / "0000.npy")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 60, 128, 500])
+def test_a_truncated_volume_is_refused(tmp_path, kept):
+    path = tmp_path / "0000.npy"
+    np.save(path, np.zeros((3, 16, 16), np.uint8))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"0000\.npy: not a whole \.npy file"):
+        layout.read_volume(path)
+
+
+def test_pickles_and_archives_are_not_opened(tmp_path):
+    path = tmp_path / "0000.npy"
+    np.save(path, np.array([[[{}]]], object), allow_pickle=True)
+    with pytest.raises(InputError, match="not a whole"):
+        layout.read_volume(path)
+    with path.open("wb") as file:
+        np.savez(file, volume=np.zeros((3, 16, 16), np.uint8))
+    with pytest.raises(InputError, match="not a whole"):
+        layout.read_volume(path)
+
+
+def test_a_volume_is_read_as_written(tmp_path):
+    rng = np.random.default_rng(0)
+    volumes = {plane: rng.integers(0, 4000, (3, 8, 8), np.uint16) for plane in PLANES}
+    layout.write_exam(tmp_path, "test", "0042", volumes)
+    for plane in PLANES:
+        read = layout.read_volume(tmp_path / "valid" / plane / "0042.npy")
+        assert read.dtype == np.uint16
+        assert (read == volumes[plane]).all()
+
+
+def test_counts_are_those_planted(tmp_path):
+    folder = write_planted(tmp_path, train=5, test=10)
+    counts = layout.counts(folder).set_index("split")
+    assert counts.loc["train", ["exams", *TASKS]].tolist() == [5, 4, 2, 2]
+    assert counts.loc["test", ["exams", *TASKS]].tolist() == [10, 8, 4, 4]
+    slices = [len(layout.read_volume(path)) for path in (folder / "train" / "axial").iterdir()]
+    columns = ["axial_min", "axial_median", "axial_max", "axial_total"]
+    wanted = [min(slices), np.median(slices), max(slices), sum(slices)]
+    assert counts.loc["train", columns].tolist() == wanted
+
+
+@pytest.mark.parametrize(("count", "fraction"), [(1130, 0.1), (160, 0.2), (37, 0.33), (11, 0.5)])
+def test_hold_out_is_exact_in_total_and_stratified(count, fraction):
+    rng = np.random.default_rng(1)
+    labels = planted_labels(count).iloc[rng.permutation(count)]
+    held_out = layout.hold_out(labels, fraction, np.random.default_rng(0))
+    assert len(held_out) == round(count * fraction)
+    assert held_out.is_unique
+    combination = labels.apply(tuple, axis=1)
+    shares = combination[held_out].value_counts() - combination.value_counts() * fraction
+    assert shares.abs().max() < 1
+
+
+def test_hold_out_depends_on_the_seed_alone():
+    labels = planted_labels(50)
+    first, again, other = (
+        layout.hold_out(labels, 0.3, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
+    assert list(first) == list(again)
+    assert list(first) != list(other)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])
+def test_hold_out_refuses_what_is_no_share(fraction):
+    with pytest.raises(InputError, match="tune_fraction"):
+        layout.hold_out(planted_labels(5), fraction, np.random.default_rng(0))
+
+
+def test_the_inventory_has_every_exam_once_and_survives_the_file(exams_folder, tmp_path):
+    inventory = layout.take_inventory(exams_folder, 0.4, seed=3, progress=False)
+    assert inventory["split"].value_counts().to_dict() == {"train": 3, "tune": 2, "test": 5}
+    assert inventory["exam"].tolist() == [f"{i:04d}" for i in range(10)]
+    assert inventory["size"].eq(16).all()
+    assert inventory["sha256_axial"].is_unique
+    layout.write_inventory(tmp_path / "exams.csv", inventory)
+    pd.testing.assert_frame_equal(layout.read_inventory(tmp_path / "exams.csv"), inventory)
+
+
+def test_a_missing_inventory_says_what_to_run(tmp_path):
+    with pytest.raises(InputError, match="Run notebook 00_exams"):
+        layout.read_inventory(tmp_path / "exams.csv")

@@ -1,0 +1,264 @@
+import copy
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from conftest import files_in, full_disk, tiny_network
+from torch import nn
+
+from mrnetlib.files import InputError
+from mrnetlib.names import ARCHITECTURES
+from mrnetlib.training import networks
+from mrnetlib.training.networks import ExamNetwork, build_backbone, load_file, load_state
+from mrnetlib.training.pretrain import save_backbone
+from mrnetlib.training.starting import starting_backbone
+
+FEATURES = {"alexnet": 256, "resnet18": 512, "googlenet": 1024, "densenet121": 1024}
+
+
+def slices_of(count, size=64, seed=0):
+    """Random slices (count, 1, size, size) in 0..255."""
+    return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+@pytest.mark.parametrize("architecture", FEATURES)
+def test_slices_become_one_logit_per_exam(architecture):
+    torch.manual_seed(0)
+    network = ExamNetwork(build_backbone(architecture), 100, 50)
+    assert network.head.in_features == FEATURES[architecture]
+    logits = network(slices_of(5), [3, 2])
+    assert logits.shape == (2,)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in network.parameters()), "all parameters are trained"
+
+
+@pytest.mark.parametrize("architecture", ["alexnet", "resnet18", "densenet121"])
+def test_one_channel_is_three_equal_channels(architecture):
+    """The grey first convolution against torchvision's own classifier fed grey as RGB."""
+    torch.manual_seed(0)
+    backbone = build_backbone(architecture).eval()
+    original = networks.build_classifier(architecture).eval()
+    names = backbone.state_dict()
+    if isinstance(backbone, nn.Sequential):
+        names = {name.replace("0.", "features.", 1): value for name, value in names.items()}
+    original.load_state_dict(names, strict=False)
+    if hasattr(original, "fc"):
+        original.fc = nn.Identity()
+    else:
+        original.avgpool, original.classifier = nn.AdaptiveAvgPool2d(1), nn.Identity()
+    x = slices_of(2) / 255
+    with torch.no_grad():
+        grey, colour = backbone(x), original(x.expand(-1, 3, -1, -1))
+    scale = colour.abs().max()
+    assert (grey - colour).abs().max() < 1e-5 * max(1, scale)
+
+
+def test_the_first_convolution_keeps_its_three_channel_weights():
+    torch.manual_seed(0)
+    plain = nn.Conv2d(3, 4, 3)
+    grey = copy.deepcopy(plain)
+    grey.__class__ = networks.GreyConv2d
+    x = torch.rand(2, 1, 8, 8)
+    assert grey.weight.shape == (4, 3, 3, 3)
+    plain(x.expand(-1, 3, -1, -1)).square().sum().backward()
+    grey(x).square().sum().backward()
+    assert (plain.weight.grad - grey.weight.grad).abs().max() < 1e-5
+
+
+def test_packed_exams_are_as_one_by_one():
+    network = tiny_network().eval()
+    slices = slices_of(9, 16)
+    together = network(slices, [2, 4, 3])
+    apart = torch.cat([network(part, [len(part)]) for part in slices.split([2, 4, 3])])
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-6)
+
+
+def test_packed_alexnet_has_the_gradient_of_its_exams():
+    torch.manual_seed(0)
+    network = ExamNetwork(build_backbone("alexnet"), 100, 50)
+    slices = slices_of(5)
+    network(slices, [2, 3]).sum().backward()
+    together = [p.grad.clone() for p in network.parameters()]
+    network.zero_grad()
+    for part in slices.split([2, 3]):
+        network(part, [len(part)]).sum().backward()
+    for one, parameter in zip(together, network.parameters(), strict=True):
+        torch.testing.assert_close(one, parameter.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_an_exam_is_the_maximum_over_its_slices():
+    network = tiny_network().eval()
+    slices = slices_of(6, 16)
+    with torch.no_grad():
+        features = network.features(slices)
+        by_hand = network.head(features.amax(0))
+        assert torch.allclose(network(slices, [6]), by_hand)
+        order = torch.randperm(6, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(network(slices[order], [6]), network(slices, [6]))
+
+
+def test_mean_and_std_travel_with_the_weights():
+    network = ExamNetwork(tiny_network().backbone, mean=12.5, std=3)
+    other = ExamNetwork(tiny_network().backbone, mean=0, std=1)
+    other.load_state_dict(network.state_dict())
+    assert (other.mean.item(), other.std.item()) == (12.5, 3)
+
+
+@pytest.mark.parametrize("architecture", ["googlenet", "resnet18"])
+def test_features_have_no_dropout(architecture):
+    """A maximum over slices after dropout would train on another scale than it tests."""
+    layers = build_backbone(architecture).modules()
+    assert not any(isinstance(layer, nn.Dropout) for layer in layers)
+
+
+@pytest.mark.parametrize("architecture", ["resnet81", "AlexNet", "swin_t", "raft_large"])
+def test_unknown_and_unfit_architectures_are_refused(architecture):
+    with pytest.raises(InputError, match=f"architecture '{architecture}'.*alexnet"):
+        build_backbone(architecture)
+    with pytest.raises(InputError, match="neither a linear classifier nor"):
+        networks._without_classifier(nn.Sequential(), architecture)
+
+
+@pytest.mark.parametrize("architecture", ["squeezenet1_1", "resnet18", "densenet121"])
+def test_weights_survive_their_file(architecture, tmp_path):
+    first, second = (starting_backbone(architecture, "none", seed) for seed in (0, 1))
+    save_backbone(first, tmp_path / f"{architecture}.pt")
+    load_file(second, tmp_path / f"{architecture}.pt")
+    x = slices_of(2)
+    with torch.no_grad():
+        assert torch.equal(first.eval()(x), second.eval()(x))
+
+
+def test_the_architecture_may_stand_in_the_path(tmp_path):
+    save_backbone(starting_backbone("resnet18", "none"), tmp_path / "{own}-resnet18.pt")
+    loaded = starting_backbone("resnet18", str(tmp_path / "{own}-{architecture}.pt"), seed=5)
+    wanted = starting_backbone("resnet18", "none").state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in loaded.state_dict().items())
+
+
+def test_torchvisions_own_file_loads_without_its_classifier(tmp_path):
+    torch.manual_seed(0)
+    classifier = torchvision.models.resnet18(weights=None)
+    torch.save(classifier.state_dict(), tmp_path / "own.pth")
+    backbone = starting_backbone("resnet18", str(tmp_path / "own.pth"))
+    assert torch.equal(backbone.layer4[1].conv2.weight, classifier.layer4[1].conv2.weight)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    backbone = build_backbone("resnet18")
+    state = backbone.state_dict()
+    with pytest.raises(InputError, match=r"resnet34's: does not fit .* tensors missing"):
+        load_state(build_backbone("resnet34"), state, "resnet34's")
+    state["layer4.1.conv2.weight"] = torch.zeros(3, 3)
+    with pytest.raises(InputError, match=r"1 of another shape, first layer4\.1\.conv2\.weight"):
+        load_state(backbone, state, "file")
+
+
+def test_what_are_no_weights_is_refused(tmp_path):
+    backbone = tiny_network().backbone
+    with pytest.raises(InputError, match=r"a\.pt not found"):
+        load_file(backbone, tmp_path / "a.pt")
+    (tmp_path / "b.pt").write_text("no weights")
+    with pytest.raises(InputError, match=r"b\.pt: not a file of weights"):
+        load_file(backbone, tmp_path / "b.pt")
+    torch.save(backbone, tmp_path / "c.pt")  # a pickled module runs code when it is read
+    with pytest.raises(InputError, match=r"c\.pt: not a file of weights"):
+        load_file(backbone, tmp_path / "c.pt")
+    torch.save(torch.zeros(3), tmp_path / "d.pt")
+    with pytest.raises(InputError, match=r"d\.pt: holds a Tensor"):
+        load_file(backbone, tmp_path / "d.pt")
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path):
+    backbone = starting_backbone("resnet18", "none")
+    with full_disk(100_000), pytest.raises(InputError, match=r"a\.pt: could not be written"):
+        save_backbone(backbone, tmp_path / "a.pt")
+    assert files_in(tmp_path) == []
+
+
+def test_kaiming_is_seeded_and_keeps_the_signal_up():
+    first, again, other = (starting_backbone("resnet18", "none", seed) for seed in (0, 0, 1))
+    assert torch.equal(first.conv1.weight, again.conv1.weight)
+    assert not torch.equal(first.conv1.weight, other.conv1.weight)
+    first = starting_backbone("alexnet", "none")
+    torch.manual_seed(0)
+    default = build_backbone("alexnet")
+    x = (slices_of(4, 128) - 127) / 74
+    with torch.no_grad():
+        assert first.eval()(x).std() > 5 * default.eval()(x).std()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of torch's, and no network."""
+
+    def unplugged(url, *_, **__):
+        raise URLError("no network in tests")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unplugged)
+    return tmp_path / "hub" / "checkpoints"
+
+
+@pytest.mark.parametrize("architecture", ["alexnet", "resnet18", "googlenet", "densenet121"])
+def test_imagenet_without_network_says_which_files_go_where(cache, architecture):
+    with pytest.raises(InputError) as caught:
+        starting_backbone(architecture, "imagenet")
+    for text in ("alexnet-owt-", "resnet18-", "googlenet-", ".pth", str(cache), "weights: none"):
+        assert text in str(caught.value)
+    assert files_in(cache) == []
+
+
+def test_a_damaged_cached_file_is_refused(cache):
+    cache.mkdir(parents=True)
+    path = cache / networks.weight_file("resnet18")
+    torch.save(networks.build_classifier("resnet18").state_dict(), path)
+    with pytest.raises(InputError, match=rf"{path.name}: damaged, its SHA-256"):
+        starting_backbone("resnet18", "imagenet")
+
+
+def test_a_damaged_download_is_refused(cache, monkeypatch):
+    def truncated(url, target, **_):
+        with open(target, "wb") as file:  # noqa: PTH123
+            file.write(b"PK\x03\x04")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", truncated)
+    with pytest.raises(InputError, match="damaged"):
+        starting_backbone("resnet18", "imagenet")
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "googlenet"])
+def test_cached_imagenet_weights_are_loaded_without_network(cache, monkeypatch, architecture):
+    """A stand-in for torchvision's file, whose checksum is taken for the right one."""
+    cache.mkdir(parents=True)
+    torch.manual_seed(0)
+    options = {"init_weights": False} if architecture == "googlenet" else {}
+    classifier = getattr(torchvision.models, architecture)(weights=None, **options)
+    path = cache / networks.weight_file(architecture)
+    torch.save(classifier.state_dict(), path)
+    expected = path.stem.rpartition("-")[2]
+    monkeypatch.setattr(networks, "sha256", lambda path: expected + "0" * 56)
+    backbone = starting_backbone(architecture, "imagenet")
+    theirs = classifier.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_layer_works_in_the_fast_memory_format(architecture):
+    """One grey channel fits every format, and torch falls back to the slow one by itself."""
+    network = ExamNetwork(build_backbone(architecture), 100, 50)
+    slow = []
+
+    def look(name):
+        def hook(module, inputs, output):
+            if output.ndim == 4 and not output.is_contiguous(memory_format=torch.channels_last):
+                slow.append(name)
+
+        return hook
+
+    for name, module in network.backbone.named_modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.MaxPool2d | nn.ReLU):
+            module.register_forward_hook(look(name))
+    network(torch.zeros(2, 1, 64, 64, dtype=torch.uint8), [2])
+    assert slow == []
