@@ -1,8 +1,8 @@
 """Whole sources become exams: folders, zips, DICOMDIRs, labels, reports, and nobody's name."""
 
-import argparse
 import contextlib
 import io
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,7 +15,9 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 
-from mrnetlib.dicom import command, convert, parallel, read_study, to_square
+from mrnetlib import parallel
+from mrnetlib.__main__ import main
+from mrnetlib.dicom import convert, read_study, to_square
 from mrnetlib.dicom.sources import find
 from mrnetlib.exams import intensity
 from mrnetlib.files import InputError, sha256
@@ -68,17 +70,15 @@ def test_a_broken_study_does_not_stop_the_others(tmp_path):
 
 
 def test_the_command_line_tells_by_its_exit_status(tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    command.add_options(parser)
     study(tmp_path / "in", "a")
     asked = ["--size", "24", "--workers", "1", "--prefer", "sagittal=echo:1", "--allow-gaps"]
     words = [str(tmp_path / "in"), str(tmp_path / "out"), *asked]
-    assert command.run(parser.parse_args(words)) == 0
+    assert main(["preprocess", *words]) == 0
     assert "1 of 1 studies became exams" in capsys.readouterr().out
     victim = next((tmp_path / "in" / "a" / "axial").iterdir())
     victim.write_bytes(victim.read_bytes()[:-50])
     words[1] = str(tmp_path / "again")
-    assert command.run(parser.parse_args(words)) == 1
+    assert main(["preprocess", *words]) == 1
     assert "study 0000: axial series 3: its pixels are cut short" in capsys.readouterr().out
 
 
@@ -144,7 +144,7 @@ def test_outputs_whole_or_not_at_all(tmp_path, monkeypatch):
     def full(path, array):
         raise InputError(f"{path}: could not be written (No space left on device).")
 
-    monkeypatch.setattr("mrnetlib.dicom.conversion.write_array", full)
+    monkeypatch.setattr(sys.modules["mrnetlib.dicom.convert"], "write_array", full)
     with pytest.raises(InputError, match="No space left"):
         convert(tmp_path / "in", tmp_path / "new", **QUIET)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]

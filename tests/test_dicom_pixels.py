@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from mrnetlib.dicom import read_study, to_square, to_square_pixels
-from mrnetlib.dicom.conversion import storable
+from mrnetlib.dicom.convert import storable
 from mrnetlib.files import InputError
 
 STACK = np.stack([pattern(index) for index in range(8)])

@@ -4,15 +4,14 @@
 volume to MRNet's 256 x 256; `convert` does it for a folder of thousands.
 """
 
-from mrnetlib.dicom.conversion import convert
-from mrnetlib.dicom.geometry import to_square_pixels
-from mrnetlib.dicom.study import Study, examine, read_study
+from mrnetlib.dicom.convert import convert
+from mrnetlib.dicom.geometry import Volume, to_square, to_square_pixels
+from mrnetlib.dicom.study import Examination, examine, read_study
 from mrnetlib.dicom.tables import Conversion
-from mrnetlib.dicom.volume import Volume, to_square
 
 __all__ = [
     "Conversion",
-    "Study",
+    "Examination",
     "Volume",
     "convert",
     "examine",

@@ -1,7 +1,11 @@
 """Where DICOM files are: a file, a folder, a zip or a DICOMDIR, of one study or of thousands."""
 
+import contextlib
 import functools
+import logging
 import os
+import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -10,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pydicom import dcmread
+from pydicom.filereader import read_partial
 
-from mrnetlib.dicom.quiet import quiet
 from mrnetlib.files import InputError
 
 #: No single file may unpack to more than this; an enhanced series of 1,000 frames has 0.5 GB.
@@ -210,3 +214,81 @@ def _in_dicomdir(path: Path) -> Iterator[File]:
         if not inside:
             continue  # a listed path that leads out of the file set is not followed
         yield File(str(next((option for option in inside if option.is_file()), inside[0])))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep warnings and log lines of pydicom to ourselves inside the block.
+
+    They quote values of the file, which may be names. What is wrong with a file is reported in
+    words of this package, which quote nothing.
+    """
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+_STUDY_UID = re.compile(rb"(?:UI)?[\x00-\x40]{2,4}([0-9][0-9.]{1,63})")
+
+
+def _uids(head: bytes) -> set[bytes]:
+    """What stands in the first bytes where a StudyInstanceUID would, in any byte order."""
+    found = set()
+    for tag in (b"\x20\x00\x0d\x00", b"\x00\x20\x00\x0d"):
+        at = head.find(tag)
+        while at >= 0:
+            if match := _STUDY_UID.match(head, at + 4):
+                found.add(match[1].rstrip(b"."))
+            at = head.find(tag, at + 1)
+    return found
+
+
+def study_uid(file: File) -> str | None:
+    """The StudyInstanceUID of a file; "" where it should have one, None where it is not DICOM.
+
+    Found in the first bytes where it stands there exactly once, else by parsing the header.
+    """
+    head = file.head()
+    if head is None or not is_dicom(head):
+        return "" if file.means_dicom() else None
+    found = _uids(head)
+    if len(found) == 1:
+        return found.pop().decode()
+    try:
+        with quiet(), file.open() as opened:
+            header = read_partial(opened, lambda tag, vr, length: tag > 0x0020000D, force=True)
+            return str(header.get("StudyInstanceUID") or "")
+    except Exception:
+        return ""
+
+
+def studies(source: Path, broken: list[Path]) -> tuple[dict[str, list[File]], int]:
+    """The files of a source by study, in the order of their first files, and how many others.
+
+    Studies are told apart by StudyInstanceUID wherever their files lie. Files that are DICOM but
+    do not say their study go to the study of their folder where that has one only.
+    """
+    found: dict[str, list[File]] = {}
+    by_folder: dict[str, set[str]] = {}
+    lost: list[File] = []
+    others = 0
+    for file in find(source, broken):
+        uid = study_uid(file)
+        if uid is None:
+            others += 1
+        elif uid == "":
+            lost.append(file)
+        else:
+            found.setdefault(uid, []).append(file)
+            by_folder.setdefault(file.folder, set()).add(uid)
+    for file in lost:
+        neighbours = by_folder.get(file.folder, set())
+        key = next(iter(neighbours)) if len(neighbours) == 1 else f"folder {file.folder}"
+        found.setdefault(key, []).append(file)
+    return found, others

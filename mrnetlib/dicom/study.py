@@ -7,15 +7,11 @@ import numpy as np
 
 from mrnetlib.dicom import headers, pixels
 from mrnetlib.dicom.choose import Preference, choose, describe, parse
-from mrnetlib.dicom.geometry import display_turn, turned
+from mrnetlib.dicom.geometry import Volume, display_turn, turned
 from mrnetlib.dicom.headers import Image
-from mrnetlib.dicom.ordering import order
-from mrnetlib.dicom.quiet import quiet
 from mrnetlib.dicom.refusals import Refused
-from mrnetlib.dicom.scan import study_uid
-from mrnetlib.dicom.sources import File, UnreadableError, find
-from mrnetlib.dicom.stacks import Stack, split
-from mrnetlib.dicom.volume import Volume
+from mrnetlib.dicom.sources import File, UnreadableError, find, quiet, study_uid
+from mrnetlib.dicom.stacks import Stack, order, split
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 
@@ -30,7 +26,7 @@ REPORT_COLUMNS = (
 
 
 @dataclass
-class Study:
+class Examination:
     """What examining a study gave.
 
     ``volumes`` per plane; ``rows`` of the report, one per stack; ``faults``, sentences about
@@ -115,7 +111,7 @@ def _taken(stack: Stack, reason: str) -> str:
 
 
 def _try_plane(
-    stacks: list[Stack], preferences: list[Preference], allow_gaps: bool, study: Study
+    stacks: list[Stack], preferences: list[Preference], allow_gaps: bool, study: Examination
 ) -> list[Stack]:
     """Take the best stack of one plane that can be read; say of the others why they were not.
 
@@ -147,7 +143,7 @@ def _try_plane(
     return []
 
 
-def _check_one_knee(taken: list[Stack], study: Study) -> None:
+def _check_one_knee(taken: list[Stack], study: Examination) -> None:
     """Refuse an exam whose planes lie too far apart to show the same knee."""
     across = [float(stack.centre[0]) for stack in taken]
     if len(taken) < 2 or max(across) - min(across) <= SAME_KNEE:
@@ -168,10 +164,10 @@ def examine(
     files: list[File],
     preferences: list[Preference] | None = None,
     allow_gaps: bool = False,
-) -> Study:
+) -> Examination:
     """Examine the files of one study; nothing about them raises, all of it is reported."""
     images, unreadable = read_images(files)
-    study = Study()
+    study = Examination()
     stacks = split(images)
     taken = []
     for plane in PLANES:

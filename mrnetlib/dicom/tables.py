@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mrnetlib.dicom.sources import File
-from mrnetlib.dicom.study import REPORT_COLUMNS, Study
+from mrnetlib.dicom.study import REPORT_COLUMNS, Examination
 from mrnetlib.files import InputError, write_csv, write_text
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 
@@ -34,7 +34,7 @@ class Conversion:
 @dataclass
 class Done:
     exam: str
-    study: Study
+    study: Examination
     slices: dict[str, int]
     sha256: dict[str, str]
     measured: dict[str, np.ndarray]

@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import multiprocessing
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from tqdm.auto import tqdm
 from mrnetlib.exams.layout import volume_path, write_exam, write_labels
 from mrnetlib.files import InputError, read_json, write_array, write_csv, write_json
 from mrnetlib.names import PLANES, TASKS
+from mrnetlib.parallel import each
 from mrnetlib.phantom.cohort import (
     PhantomExam,
     Protocol,
@@ -66,10 +65,10 @@ def _write_exam(folder: Path, made: PhantomExam, split: str, format: str, seed: 
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _job(folder, exam, split, labels, protocol, seed, format) -> str:
+def _job(task: tuple) -> None:
+    folder, exam, split, labels, protocol, seed, format = task
     made = make_exam(exam, labels, protocol, seed)
     _write_exam(folder, made, split, format, seed)
-    return exam
 
 
 def _claim(folder: Path, parameters: dict) -> None:
@@ -154,24 +153,7 @@ def write_exams(
     ]
     bar = tqdm(total=len(table), initial=len(table) - len(jobs), desc="exams", disable=not progress)
     with bar:
-        for _ in _run(jobs, workers):
+        for _ in each(_job, jobs, workers):
             bar.update()
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return table
-
-
-def _run(jobs, workers: int):
-    """Run the jobs here or in processes, yielding as they end; the first error ends them all."""
-    if workers <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield _job(*job)
-        return
-    # A fresh process each: forking a notebook's kernel with its threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        running = [pool.submit(_job, *job) for job in jobs]
-        try:
-            for future in as_completed(running):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

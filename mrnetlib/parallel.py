@@ -23,11 +23,11 @@ def _one_thread() -> None:
     threadpool_limits(1)  # the processes share the cores already
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(work: Callable, workers: int) -> ProcessPoolExecutor:
     # Forking a process that has threads (torch, BLAS) can hang the child: fork from a clean server.
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mrnetlib.dicom"])
+        context.set_forkserver_preload([work.__module__])
     else:
         context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
@@ -61,7 +61,7 @@ def _spread(work, tasks, workers, crashed) -> Iterator[Any]:
     """A window of tasks is under way at a time, so memory does not grow with their number."""
     waiting = deque(tasks)
     running: deque[tuple[Any, Future]] = deque()
-    pool = _pool(workers)
+    pool = _pool(work, workers)
     try:
         while waiting or running:
             while waiting and len(running) < 3 * workers:
@@ -72,7 +72,7 @@ def _spread(work, tasks, workers, crashed) -> Iterator[Any]:
                 result = future.result()
             except BrokenProcessPool:
                 pool.shutdown(wait=True)
-                pool = _pool(workers)
+                pool = _pool(work, workers)
                 result = _alone(work, task, crashed)
                 # The others went down with the pool; each starts again.
                 running = deque((other, pool.submit(work, other)) for other, _ in running)
@@ -83,7 +83,7 @@ def _spread(work, tasks, workers, crashed) -> Iterator[Any]:
 
 def _alone(work, task, crashed) -> Any:
     """A task in a process of its own, which may crash."""
-    with _pool(1) as pool:
+    with _pool(work, 1) as pool:
         try:
             return pool.submit(work, task).result()
         except BrokenProcessPool:

@@ -12,15 +12,14 @@ import numpy as np
 
 from mrnetlib.dicom.choose import Preference, parse
 from mrnetlib.dicom.geometry import to_square_pixels
-from mrnetlib.dicom.parallel import each
-from mrnetlib.dicom.scan import studies
-from mrnetlib.dicom.sources import File
-from mrnetlib.dicom.study import Study, examine
+from mrnetlib.dicom.sources import File, studies
+from mrnetlib.dicom.study import Examination, examine
 from mrnetlib.dicom.tables import Conversion, Done, numbered, write_key, write_tables
 from mrnetlib.exams import intensity
 from mrnetlib.exams.intensity import Landmarks
 from mrnetlib.files import InputError, sha256, write_array
 from mrnetlib.names import MRNET_FOLDERS, PLANES
+from mrnetlib.parallel import each
 
 #: Side of MRNet's slices in pixels.
 SIZE = 256
@@ -70,7 +69,7 @@ def _work(task: _Task) -> Done:
                 to_square_pixels(volume.pixels, volume.spacing[1:], task.size)
             )
     except Exception as error:  # one study among thousands must not stop the others
-        study, volumes = Study(), {}
+        study, volumes = Examination(), {}
         study.faults.append(f"it could not be read ({type(error).__name__})")
         study.rows.append({"decision": "refused", "reason": study.faults[0]})
     done = Done(task.exam, study, {}, {}, {})
@@ -218,7 +217,7 @@ def _crashed(task: _Task) -> Done:
     """What a study gives whose pixels made a codec bring its process down."""
     fault = "reading it brought a decoder down; one of its files is damaged"
     row = {"decision": "refused", "reason": fault}
-    return Done(task.exam, Study({}, [row], [fault]), {}, {}, {})
+    return Done(task.exam, Examination({}, [row], [fault]), {}, {}, {})
 
 
 def _learn_and_apply(folder, exams, done, workers, progress) -> None:
