@@ -1,5 +1,6 @@
-"""Files written whole or not at all, and the one error that users see."""
+"""Files written whole or not at all, digests of files and of code, and the one error users see."""
 
+import ast
 import contextlib
 import hashlib
 import json
@@ -86,3 +87,31 @@ def sha256(path: Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_digest(*places: Path) -> str:
+    """SHA-256 of what Python code does: of its syntax trees without docstrings.
+
+    Comments, docstrings, line breaks and the files' dates leave it as it is; a changed statement,
+    a new or a renamed module change it.
+
+    Parameters
+    ----------
+    places : Python files, or folders whose Python files count, at any depth.
+    """
+    digest = hashlib.sha256()
+    for place in map(Path, places):
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            tree = ast.parse(path.read_bytes())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                    node.body = _without_docstring(node.body)
+            name = path.relative_to(place.parent).as_posix()
+            digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return body[1:] if is_text and isinstance(first.value.value, str) else body

@@ -83,3 +83,20 @@ def test_read_json_names_a_missing_and_a_damaged_file(tmp_path):
 def test_sha256_is_the_standard_one(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")  # the example of FIPS 180-4
     assert files.sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_a_digest_of_code_sees_statements_and_no_words(tmp_path):
+    package = tmp_path / "package"
+    (package / "inner").mkdir(parents=True)
+    code = package / "inner" / "code.py"
+    code.write_text('"""Words."""\n\ndef half(x):\n    """More words."""\n    return x / 2\n')
+    before = files.code_digest(package)
+    code.write_text('"""Others."""\n# why\ndef half(\n    x,\n):\n    return x / 2  # half\n')
+    assert files.code_digest(package) == before
+    assert files.code_digest(package, code) != before
+    code.write_text("def half(x):\n    return x / 3\n")
+    assert files.code_digest(package) != before
+    code.write_text("def half(x):\n    return x / 2\n")
+    assert files.code_digest(package) == before
+    code.rename(package / "code.py")
+    assert files.code_digest(package) != before
