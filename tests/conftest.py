@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scipy.stats import norm
 from torch import nn
 
-from mrnetlib.exams import banks, layout
+from mrnetlib.exams import banks, intake, layout
 from mrnetlib.names import PLANES, SPLITS, TASKS
 from mrnetlib.training.networks import ExamNetwork, GreyConv2d
 
@@ -65,7 +65,7 @@ def write_planted(folder: Path, train: int = 20, test: int = 5, size: int = 16) 
 
 def write_planted_banks(folder: Path, source: Path, tune_fraction: float = 0.25) -> pd.DataFrame:
     """Banks of all splits and planes of an exams folder; gives the inventory."""
-    inventory = layout.take_inventory(source, tune_fraction, seed=0, progress=False)
+    inventory = intake.take_inventory(source, tune_fraction, seed=0, progress=False)
     for split in SPLITS:
         rows = inventory[inventory["split"] == split]
         for plane in PLANES:

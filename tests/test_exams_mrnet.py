@@ -15,7 +15,7 @@ import torch
 from conftest import COMBINATIONS
 
 from mrnetlib.evaluation import published
-from mrnetlib.exams import banks, check, intensity, layout
+from mrnetlib.exams import banks, check, intake, intensity, layout
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.names import PLANES, SPLITS, TASKS
 from mrnetlib.study import Study, load
@@ -81,7 +81,7 @@ def all_threads():
 def test_one_epoch_of_the_study_mrnet(mrnet, tmp_path, all_threads):
     settings = dataclasses.replace(load("mrnet", ROOT).settings, exams_folder=str(mrnet))
     study = Study("mrnet", settings, tmp_path)
-    inventory = layout.take_inventory(study.exams, settings.tune_fraction, settings.seed, False)
+    inventory = intake.take_inventory(study.exams, settings.tune_fraction, settings.seed, False)
     assert inventory["split"].value_counts().to_dict() == {"train": 22, "test": 8, "tune": 2}
 
     def volumes(split):

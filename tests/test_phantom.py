@@ -199,11 +199,23 @@ def test_workers_and_resuming_give_the_same_bytes(studies, tmp_path):
     assert before == {p: p.stat().st_mtime_ns for p in kept.rglob("*.dcm")}
 
 
-def test_a_folder_with_other_exams_is_refused(studies):
-    with pytest.raises(InputError, match=r"phantom\.json.*seed 5.*6"):
-        write_exams(studies[0], 3, 1, TINY, seed=6, progress=False)
-    with pytest.raises(InputError, match="protocol"):
-        write_exams(studies[0], 3, 1, small_protocol(32), seed=5, progress=False)
+def test_exams_made_otherwise_are_made_again(studies, tmp_path, monkeypatch, capsys):
+    first = files_of(studies[0])
+    write_exams(tmp_path, 3, 1, TINY, seed=6, progress=False)
+    assert files_of(tmp_path) != first and not capsys.readouterr().out
+    write_exams(tmp_path, 3, 1, TINY, seed=5, progress=False)
+    assert files_of(tmp_path) == first
+    assert "made with another seed, made again" in capsys.readouterr().out
+    monkeypatch.setattr("mrnetlib.phantom.writer.code_digest", lambda *_: "another phantom")
+    write_exams(tmp_path, 3, 1, TINY, seed=5, progress=False)
+    assert "made with another code, made again" in capsys.readouterr().out
+
+
+def test_exams_of_unknown_origin_are_not_touched(tmp_path):
+    (tmp_path / "dicom" / "mine").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"dicom: is there, but phantom\.json.*Move it away"):
+        write_exams(tmp_path, 3, 1, TINY, seed=5, progress=False)
+    assert (tmp_path / "dicom" / "mine").is_dir()
 
 
 def test_bad_settings_are_refused(tmp_path):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import files_in, write_planted, write_planted_banks
 
-from mrnetlib.exams import banks, layout
+from mrnetlib.exams import banks, intake, layout
 from mrnetlib.files import InputError, write_array, write_csv
 from mrnetlib.names import TASKS, prediction_path
 from mrnetlib.settings import Settings
@@ -29,7 +29,7 @@ def study(tmp_path):
     )  # fmt: skip
     study = Study("own", settings, tmp_path)
     inventory = write_planted_banks(study.banks, write_planted(study.exams, 60, 10, size=32))
-    layout.write_inventory(study.data / "exams.csv", inventory)
+    intake.write_inventory(study.data / "exams.csv", inventory)
     for path in study.exams.rglob("sagittal/*.npy"):
         write_array(path, np.load(path) // 2)  # now the banks are as if standardized
     retrain.prepare(study, progress=False)

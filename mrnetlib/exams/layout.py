@@ -1,4 +1,4 @@
-"""Exams in MRNet's format: read, validate, write, and hold tuning exams out of the training.
+"""Exams in MRNet's format: read, validate, write.
 
 The layout is that of MRNet-v1.0 (Bien et al. 2018)::
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from mrnetlib.files import InputError, sha256, write_array, write_csv, write_text
+from mrnetlib.files import InputError, write_array, write_text
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 
 VOLUME_DTYPES = ("uint8", "uint16")
@@ -189,75 +189,3 @@ def counts(folder: Path) -> pd.DataFrame:
             }
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def hold_out(labels: pd.DataFrame, fraction: float, rng: np.random.Generator) -> pd.Index:
-    """Choose the tuning exams among the training exams, stratified by label combination.
-
-    Parameters
-    ----------
-    labels : DataFrame indexed by exam, one column of 0 and 1 per task.
-    fraction : share of the exams to hold out, in (0, 1).
-
-    Returns
-    -------
-    Index of the exams held out. Each combination of labels gives its share, rounded so that the
-    total is right (largest remainder).
-    """
-    if not 0 < fraction < 1:
-        raise InputError(f"tune_fraction: {fraction}, expected a share between 0 and 1.")
-    groups = [rng.permutation(group.index) for _, group in labels.groupby(list(TASKS), sort=True)]
-    wanted = np.array([len(group) * fraction for group in groups])
-    take = np.floor(wanted).astype(int)
-    short = round(wanted.sum()) - take.sum()
-    take[np.argsort(take - wanted, kind="stable")[:short]] += 1
-    chosen = np.concatenate([group[:n] for group, n in zip(groups, take, strict=True)])
-    return labels.index[labels.index.isin(chosen)]
-
-
-def take_inventory(
-    folder: Path, tune_fraction: float, seed: int, progress: bool = True
-) -> pd.DataFrame:
-    """The table ``exams.csv``: every exam with its split, labels, slices and checksums.
-
-    Parameters
-    ----------
-    folder : a folder in MRNet's layout.
-    tune_fraction : share of the training exams held out for early stopping.
-    seed : of the draw of the tuning exams.
-
-    Returns
-    -------
-    DataFrame with columns exam, split (train, tune, test), the tasks, ``slices_<plane>``,
-    ``size`` (pixels of a slice's side) and ``sha256_<plane>``.
-    """
-    rows = []
-    for split in MRNET_FOLDERS:
-        labels = read_labels(folder, split)
-        held_out = set()
-        if split == "train":
-            held_out = set(hold_out(labels, tune_fraction, np.random.default_rng([seed, 1])))
-        for exam, row in tqdm(
-            labels.iterrows(), f"{split} exams", total=len(labels), disable=not progress
-        ):
-            paths = {plane: volume_path(folder, split, plane, exam) for plane in PLANES}
-            volumes = {plane: read_volume(path) for plane, path in paths.items()}
-            rows.append(
-                {"exam": exam, "split": "tune" if exam in held_out else split, **row.to_dict()}
-                | {f"slices_{plane}": len(volume) for plane, volume in volumes.items()}
-                | {"size": volumes[PLANES[0]].shape[1]}
-                | {f"sha256_{plane}": sha256(path) for plane, path in paths.items()}
-            )
-    return pd.DataFrame(rows)
-
-
-def write_inventory(path: Path, inventory: pd.DataFrame) -> None:
-    """Write ``exams.csv``."""
-    write_csv(path, inventory)
-
-
-def read_inventory(path: Path) -> pd.DataFrame:
-    """Read ``exams.csv``; exam numbers stay text ("0000")."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: not found. Run notebook 00_exams first.")
-    return pd.read_csv(path, dtype={"exam": str})

@@ -1,7 +1,6 @@
 """Whole sets of exams on disk: DICOM studies or MRNet's layout; resumable, in parallel."""
 
 import dataclasses
-import json
 import os
 import shutil
 from pathlib import Path
@@ -10,8 +9,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from mrnetlib.exams.intake import claim
 from mrnetlib.exams.layout import volume_path, write_exam, write_labels
-from mrnetlib.files import InputError, read_json, write_array, write_csv, write_json
+from mrnetlib.files import InputError, code_digest, write_array, write_csv
 from mrnetlib.names import PLANES, TASKS
 from mrnetlib.parallel import each
 from mrnetlib.phantom.cohort import (
@@ -24,8 +24,8 @@ from mrnetlib.phantom.cohort import (
 from mrnetlib.phantom.dicom_writer import write_study
 
 FORMATS = ("dicom", "mrnet")
-#: Raised whenever the same seed would no longer give the same exams.
-VERSION = 1
+#: What the exams of a folder were made of.
+NOTE = "phantom.json"
 #: Where studies are before they are complete; removed at the end.
 UNFINISHED = "unfinished"
 
@@ -71,22 +71,6 @@ def _job(task: tuple) -> None:
     _write_exam(folder, made, split, format, seed)
 
 
-def _claim(folder: Path, parameters: dict) -> None:
-    """Write phantom.json, or refuse a folder that holds other exams."""
-    path = folder / "phantom.json"
-    if path.exists():
-        found = read_json(path)
-        wanted = json.loads(json.dumps(parameters))
-        odd = [k for k in sorted(found.keys() | wanted.keys()) if found.get(k) != wanted.get(k)]
-        if odd:
-            raise InputError(
-                f"{path}: these exams were made with {odd[0]} {found.get(odd[0])}, now "
-                f"{wanted.get(odd[0])} is asked for. Delete {folder} or rename the study."
-            )
-    else:
-        write_json(path, parameters)
-
-
 def _write_labels(folder: Path, table: pd.DataFrame, format: str) -> None:
     if format == "dicom":
         write_csv(folder / "dicom" / "labels.csv", table)
@@ -116,7 +100,10 @@ def write_exams(
     workers: int = 1,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Make a set of exams and write it; exams that are there already are kept.
+    """Make a set of exams and write it.
+
+    Exams that are there already are kept; they are made again where other settings, or another
+    phantom's code, made them.
 
     Parameters
     ----------
@@ -135,14 +122,16 @@ def write_exams(
     Raises
     ------
     InputError
-        When the folder holds exams made otherwise, or the disk is full.
+        When the folder holds exams that were not made here, or the disk is full.
     """
     if format not in FORMATS:
         raise InputError(f"format '{format}' is unknown; use one of {', '.join(FORMATS)}.")
     folder = Path(folder)
     table = draw_labels(train, test, seed)
-    parameters = {"version": VERSION, "train": train, "test": test, "seed": seed, "format": format}
-    _claim(folder, parameters | {"protocol": dataclasses.asdict(protocol)})
+    made_of = {"train": train, "test": test, "seed": seed, "format": format}
+    made_of |= {"protocol": dataclasses.asdict(protocol)}
+    made_of |= {"code": code_digest(Path(__file__).parent)}
+    claim(folder / NOTE, made_of, [folder / name for name in ("dicom", "exams", "lesions")])
     _write_labels(folder, table, format)
     _write_findings(folder, table, protocol, seed)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)

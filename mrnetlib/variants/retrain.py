@@ -17,8 +17,8 @@ from tqdm.auto import tqdm
 
 from mrnetlib.evaluation.predictions import COLUMNS
 from mrnetlib.exams.banks import ExamBank, bank_path, resize, write_bank
-from mrnetlib.exams.layout import read_inventory, read_volume, volume_path
-from mrnetlib.exams.window import to_grey, white_level
+from mrnetlib.exams.intake import read_inventory, to_grey, white_level
+from mrnetlib.exams.layout import read_volume, volume_path
 from mrnetlib.files import InputError, read_json, write_csv, write_json
 from mrnetlib.names import SPLITS
 from mrnetlib.study import Study, prepare_weights, use_machine
