@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from conftest import planted_labels, write_planted
 
-from mrnetlib.exams import layout
+from mrnetlib.exams import intake, layout
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES, TASKS
 
@@ -53,7 +53,7 @@ def test_windows_line_ends_and_byte_order_mark_are_read(tmp_path):
         ("0000,1\n0001\n", "line 2: found '0001'"),
         ("0000,1\n0000,0\n", "line 2: exam 0000 is labelled twice"),
         ("", "empty"),
-        ("\x89PNG\x00\xff", "line 1: found"),
+        ("\x89PNG\x00\xff", "not text in UTF-8 or UTF-16"),
     ],
 )
 def test_bad_label_files_are_named_with_their_line(exams_folder, text, message):
@@ -163,3 +163,69 @@ def test_counts_are_those_planted(tmp_path):
     columns = ["axial_min", "axial_median", "axial_max", "axial_total"]
     wanted = [min(slices), np.median(slices), max(slices), sum(slices)]
     assert counts.loc["train", columns].tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0000,1\n0001,0\n",
+        "0000;1\r\n0001;0\r\n",
+        "0000, 1\n0001, 0\n\n",
+        "0000,1.0\n0001,0.0\n",
+        '"0000","1"\n"0001","0"\n',
+        "0000\t1\n0001\t0",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_label_files_are_read_as_people_have_them(tmp_path, content, encoding):
+    for task in TASKS:
+        layout.label_path(tmp_path, "train", task).write_bytes(content.encode(encoding))
+    labels = layout.read_labels(tmp_path, "train")
+    assert labels["acl"].to_dict() == {"0000": 1, "0001": 0}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"exam,label\n0000,1\n", "line 1.*header; delete that line"),
+        (b"0,0000,1\n1,0001,0\n", "line 1.*index; delete that column"),
+        (b"0000,1\n0001,2\n", "line 2: found '0001,2'"),
+        ("0000,1\nä,0\n".encode("latin-1"), "not text in UTF-8"),
+    ],
+)
+def test_other_label_files_are_named_for_what_they_are(tmp_path, content, message):
+    layout.label_path(tmp_path, "train", TASKS[0]).write_bytes(content)
+    with pytest.raises(InputError, match=f"{TASKS[0]}.csv.*{message}"):
+        layout.read_labels(tmp_path, "train")
+
+
+def test_a_label_file_that_is_a_folder_is_named(tmp_path):
+    layout.label_path(tmp_path, "train", TASKS[0]).mkdir()
+    with pytest.raises(InputError, match=r"train-abnormal\.csv: cannot be read"):
+        layout.read_labels(tmp_path, "train")
+
+
+def test_a_black_plane_is_named(exams_folder):
+    path = layout.volume_path(exams_folder, "train", "axial", "0001")
+    np.save(path, np.zeros_like(np.load(path)))
+    assert f"{path}: every pixel is 0" in only_problem(exams_folder)
+    with pytest.raises(InputError, match="every pixel is 0"):
+        intake.take_inventory(exams_folder, 0.4, seed=0, progress=False)
+
+
+def test_a_folder_one_level_too_high_is_told(exams_folder):
+    assert f"Give {exams_folder} instead" in only_problem(exams_folder.parent)
+
+
+def test_notes_of_macos_are_no_exams(exams_folder):
+    note = layout.volume_path(exams_folder, "train", "axial", "._0001")
+    note.write_bytes(b"Mac OS X")
+    assert list(layout.problems(exams_folder)) == []
+
+
+def test_numbers_without_their_zeros_are_named(exams_folder):
+    for task in TASKS:
+        path = layout.label_path(exams_folder, "train", task)
+        path.write_text(path.read_text().replace("0001,", "1,"))
+    found = list(layout.problems(exams_folder))
+    assert sum("Write 0001 instead of 1" in problem for problem in found) == len(PLANES)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from mrnetlib.exams.layout import read_labels, read_volume, volume_path
+from mrnetlib.exams.layout import check_contrast, read_labels, read_volume, volume_path
 from mrnetlib.files import InputError, read_json, sha256, write_csv, write_json
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 
@@ -77,6 +77,8 @@ def take_inventory(
         ):
             paths = {plane: volume_path(folder, split, plane, exam) for plane in PLANES}
             volumes = {plane: read_volume(path) for plane, path in paths.items()}
+            for plane, volume in volumes.items():
+                check_contrast(paths[plane], volume)
             rows.append(
                 {"exam": exam, "split": "tune" if exam in held_out else split, **row.to_dict()}
                 | {f"slices_{plane}": len(volume) for plane, volume in volumes.items()}

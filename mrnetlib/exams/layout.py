@@ -10,6 +10,8 @@ MRNet's 120 `valid` exams are this study's test exams. Volumes that come through
 lie in the same layout as uint16 and become uint8 when they are standardized.
 """
 
+import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from mrnetlib.files import InputError, write_array, write_text
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 
 VOLUME_DTYPES = ("uint8", "uint16")
+
+#: How label files say a label; tables that went through a spreadsheet have decimals.
+LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 
 
 def label_path(folder: Path, split: str, task: str) -> Path:
@@ -34,25 +39,41 @@ def volume_path(folder: Path, split: str, plane: str, exam: str) -> Path:
     return Path(folder) / folder_of_split / plane / f"{exam}.npy"
 
 
-def _read_label_file(path: Path) -> pd.Series:
+def _label_lines(path: Path) -> list[str]:
+    """The lines of a label file, UTF-8 or UTF-16, with or without a byte order mark."""
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").split()
+        content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(
             f"{path}: not found. Expected one label file per task and split, lines '0000,1'."
         ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not text in UTF-8 or UTF-16. Save it as UTF-8.") from None
+
+
+def _read_label_file(path: Path) -> pd.Series:
     labels: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        exam, _, label = line.partition(",")
-        if label not in ("0", "1") or not exam:
+    for number, line in enumerate(_label_lines(path), 1):
+        if not line.strip():
+            continue
+        fields = [field.strip(" \t\"'") for field in re.split("[,;\t]", line)]
+        if len(fields) != 2 or fields[1] not in LABELS or not fields[0]:
             hint = " It looks like a header; delete that line." if number == 1 else ""
+            if len(fields) == 3 and fields[2] in LABELS:
+                hint = " The first column looks like an index; delete that column."
             raise InputError(
                 f"{path}, line {number}: found '{line}', expected an exam number, a comma and 0 "
                 f"or 1, as in '0000,1'.{hint}"
             )
+        exam = fields[0]
         if exam in labels:
             raise InputError(f"{path}, line {number}: exam {exam} is labelled twice. Keep one.")
-        labels[exam] = int(label)
+        labels[exam] = LABELS[fields[1]]
     if not labels:
         raise InputError(f"{path}: empty. Expected lines '0000,1'.")
     return pd.Series(labels, name=path.stem)
@@ -114,6 +135,16 @@ def read_volume(path: Path) -> np.ndarray:
     return volume
 
 
+def check_contrast(path: Path, volume: np.ndarray) -> None:
+    """Refuse a volume (S, H, W) of one single grey value, with an `InputError` that names it."""
+    middle = volume[len(volume) // 2]
+    if middle.min() == middle.max() and volume.min() == volume.max():
+        raise InputError(
+            f"{path}: every pixel is {int(volume.flat[0])}, expected a picture. Preprocess or copy "
+            "it again."
+        )
+
+
 def write_labels(folder: Path, split: str, labels: pd.DataFrame) -> None:
     """Write the three label files of a split from a table indexed by exam."""
     for task in TASKS:
@@ -130,11 +161,15 @@ def write_exam(folder: Path, split: str, exam: str, volumes: dict[str, np.ndarra
 def problems(folder: Path, progress: bool = False) -> Iterator[str]:
     """Everything wrong with a folder in MRNet's layout, one sentence each.
 
-    The headers and sizes of all volumes are checked; pixels are not read.
+    The headers and sizes of all volumes are checked; of the pixels a slice of each is read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         yield f"{folder}: no such folder. Give the folder that holds 'train' and 'valid'."
+        return
+    deeper = [path.parent for path in folder.glob(f"*/{label_path('', 'train', TASKS[0])}")]
+    if deeper and not label_path(folder, "train", TASKS[0]).exists():
+        yield f"{folder}: the exams lie one level deeper. Give {deeper[0]} instead."
         return
     seen: set[str] = set()
     for split in MRNET_FOLDERS:
@@ -154,17 +189,31 @@ def problems(folder: Path, progress: bool = False) -> Iterator[str]:
                     f"{', '.join(PLANES)}."
                 )
                 continue
-            there = {path.stem for path in folder_of_plane.glob("*.npy")}
+            # Names that begin with a dot are notes of macOS beside the files.
+            there = {path.stem for path in folder_of_plane.glob("[!.]*.npy")}
             for exam in sorted(there - set(labels.index)):
                 yield (
                     f"{volume_path(folder, split, plane, exam)}: an exam without a label. Add it "
                     f"to the {MRNET_FOLDERS[split]} label files or take it away."
                 )
-            for exam in tqdm(labels.index, f"{split} {plane}", disable=not progress, leave=False):
-                try:
-                    read_volume(volume_path(folder, split, plane, exam))
-                except InputError as error:
-                    yield str(error)
+            yield from _volume_problems(folder, split, plane, labels.index, there, progress)
+
+
+def _volume_problems(
+    folder: Path, split: str, plane: str, exams: pd.Index, there: set[str], progress: bool
+) -> Iterator[str]:
+    for exam in tqdm(exams, f"{split} {plane}", disable=not progress, leave=False):
+        path = volume_path(folder, split, plane, exam)
+        if exam not in there and exam.zfill(4) in there:
+            yield (
+                f"{path}: not found, but {exam.zfill(4)}.npy is. Write {exam.zfill(4)} instead of "
+                f"{exam} in the {MRNET_FOLDERS[split]} label files."
+            )
+            continue
+        try:
+            check_contrast(path, read_volume(path))
+        except InputError as error:
+            yield str(error)
 
 
 def counts(folder: Path) -> pd.DataFrame:
