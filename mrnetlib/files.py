@@ -92,23 +92,30 @@ def sha256(path: Path) -> str:
 def code_digest(*places: Path) -> str:
     """SHA-256 of what Python code does: of its syntax trees without docstrings.
 
-    Comments, docstrings, line breaks and the files' dates leave it as it is; a changed statement,
-    a new or a renamed module change it.
+    Comments, docstrings, line breaks, the files' dates and a notebook's prose leave it as it is; a
+    changed statement, a new or a renamed module change it.
 
     Parameters
     ----------
-    places : Python files, or folders whose Python files count, at any depth.
+    places : Python files or notebooks, or folders whose Python files count, at any depth.
     """
     digest = hashlib.sha256()
     for place in map(Path, places):
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            tree = ast.parse(path.read_bytes())
+            tree = ast.parse(_code_of(path))
             for node in ast.walk(tree):
                 if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                     node.body = _without_docstring(node.body)
             name = path.relative_to(place.parent).as_posix()
             digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()
+
+
+def _code_of(path: Path) -> bytes | str:
+    if path.suffix != ".ipynb":
+        return path.read_bytes()
+    cells = read_json(path)["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

@@ -100,3 +100,19 @@ def test_a_digest_of_code_sees_statements_and_no_words(tmp_path):
     assert files.code_digest(package) == before
     code.rename(package / "code.py")
     assert files.code_digest(package) != before
+
+
+def test_a_digest_of_a_notebook_sees_its_code_alone(tmp_path):
+    path = tmp_path / "a.ipynb"
+
+    def digest(prose, code):
+        cells = [
+            {"cell_type": "markdown", "source": [prose]},
+            {"cell_type": "code", "source": code},
+        ]
+        path.write_text(json.dumps({"cells": cells}))
+        return files.code_digest(path)
+
+    before = digest("Words", ["x = 1\n", "x"])
+    assert digest("Other words", ["x = 1  # why\n", "x"]) == before
+    assert digest("Words", ["x = 2\n", "x"]) != before
