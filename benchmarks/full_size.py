@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mrnetlib.evaluation import published
+from mrnetlib.exams import mrnet
 from mrnetlib.exams.banks import bank_path
 from mrnetlib.files import write_json
 from mrnetlib.names import ARCHITECTURES, TASKS
@@ -26,7 +26,7 @@ EXAMS = 1130
 
 def slice_counts() -> np.ndarray:
     """Slices of each exam, from MRNet's fewest over its median to its most, mixed."""
-    least, median, most, _ = published.MRNET_SLICES["train"][PLANE]
+    least, median, most, _ = mrnet.SLICES["train"][PLANE]
     counts = np.interp(np.linspace(0, 1, EXAMS), [0, 0.5, 1], [least, median, most])
     return np.random.default_rng(0).permutation(counts.round().astype(int))
 

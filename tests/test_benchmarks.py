@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import alternate, full_size, recipe, reference, scaling
-from mrnetlib.evaluation import published
+from mrnetlib.exams import mrnet
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.training.networks import ExamNetwork
 from mrnetlib.training.starting import starting_backbone
@@ -54,8 +54,8 @@ def test_ratios_are_medians_over_the_rounds():
 
 def test_the_generated_plane_is_as_large_as_mrnets(tmp_path):
     counts = full_size.slice_counts()
-    least, median, most, total = published.MRNET_SLICES["train"][full_size.PLANE]
-    assert len(counts) == published.MRNET_COUNTS["train"]["exams"]
+    least, median, most, total = mrnet.SLICES["train"][full_size.PLANE]
+    assert len(counts) == mrnet.COUNTS["train"]["exams"]
     assert (counts.min(), np.median(counts), counts.max()) == (least, median, most)
     assert counts.sum() == pytest.approx(total, rel=0.1)
     chosen = full_size.choose(3)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import planted_labels, write_planted
 
-from mrnetlib.exams import check, layout
+from mrnetlib.exams import check, layout, mrnet
 from mrnetlib.names import PLANES
 
 
@@ -28,8 +28,8 @@ def test_mrnets_own_counts_are_recognised(tmp_path, capsys, monkeypatch):
         kinds = ("min", "median", "max", "total")
         slices[name] = {p: tuple(row[f"{p}_{kind}"] for kind in kinds) for p in PLANES}
     counts = {"exams": 5, "abnormal": 4, "acl": 2, "meniscus": 2}
-    monkeypatch.setattr(check, "MRNET_COUNTS", {"train": counts, "valid": counts})
-    monkeypatch.setattr(check, "MRNET_SLICES", slices)
+    monkeypatch.setattr(mrnet, "COUNTS", {"train": counts, "valid": counts})
+    monkeypatch.setattr(mrnet, "SLICES", slices)
     status, out = shown(folder, capsys)
     assert status == 0
     assert "all counts as MRNet-v1.0" in out
@@ -37,8 +37,8 @@ def test_mrnets_own_counts_are_recognised(tmp_path, capsys, monkeypatch):
 
 
 def test_the_known_totals_fit_the_known_sizes():
-    for split, planes in check.MRNET_SLICES.items():
-        count = check.MRNET_COUNTS[split]["exams"]
+    for split, planes in mrnet.SLICES.items():
+        count = mrnet.COUNTS[split]["exams"]
         for least, median, most, total in planes.values():
             assert least < median < most
             if total is not None:

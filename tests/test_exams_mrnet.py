@@ -14,8 +14,7 @@ import pytest
 import torch
 from conftest import COMBINATIONS
 
-from mrnetlib.evaluation import published
-from mrnetlib.exams import banks, check, intake, intensity, layout
+from mrnetlib.exams import banks, check, intake, intensity, layout, mrnet
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.names import PLANES, SPLITS, TASKS
 from mrnetlib.study import Study, load
@@ -29,12 +28,12 @@ PLANE, TASK = "sagittal", "acl"
 
 def slice_counts(split, plane, count):
     """Slices of each exam, from MRNet's fewest over its median to its most."""
-    least, median, most, _ = published.MRNET_SLICES[split][plane]
+    least, median, most, _ = mrnet.SLICES[split][plane]
     return np.interp(np.linspace(0, 1, count), [0, 0.5, 1], [least, median, most]).round()
 
 
 @pytest.fixture(scope="module")
-def mrnet(tmp_path_factory):
+def mrnet_like(tmp_path_factory):
     """Noisy knees (a bright disc) numbered as in MRNet: train 0000 on, valid 1130 on."""
     folder = tmp_path_factory.mktemp("mrnet")
     rng = np.random.default_rng(0)
@@ -58,12 +57,12 @@ def mrnet(tmp_path_factory):
     shutil.rmtree(folder)  # 200 MB
 
 
-def test_check_passes_and_counts_what_is_there(mrnet, capsys):
-    assert check.main(mrnet) == 0
+def test_check_passes_and_counts_what_is_there(mrnet_like, capsys):
+    assert check.main(mrnet_like) == 0
     out = capsys.readouterr().out
     lines = {line[:32].strip(): line[32:].split() for line in out.splitlines()}
     assert lines["train  exams"] == ["24", "1,130", "*"]
-    for split, planes in published.MRNET_SLICES.items():
+    for split, planes in mrnet.SLICES.items():
         for plane, (least, _, most, _) in planes.items():
             assert lines[f"{split:6} {plane} slices, min"] == [str(least), str(least)]
             assert lines[f"{split:6} {plane} slices, max"] == [str(most), str(most)]
@@ -78,8 +77,8 @@ def all_threads():
     torch.set_num_threads(before)
 
 
-def test_one_epoch_of_the_study_mrnet(mrnet, tmp_path, all_threads):
-    settings = dataclasses.replace(load("mrnet", ROOT).settings, exams_folder=str(mrnet))
+def test_one_epoch_of_the_study_mrnet(mrnet_like, tmp_path, all_threads):
+    settings = dataclasses.replace(load("mrnet", ROOT).settings, exams_folder=str(mrnet_like))
     study = Study("mrnet", settings, tmp_path)
     inventory = intake.take_inventory(study.exams, settings.tune_fraction, settings.seed, False)
     assert inventory["split"].value_counts().to_dict() == {"train": 22, "test": 8, "tune": 2}
@@ -109,4 +108,4 @@ def test_one_epoch_of_the_study_mrnet(mrnet, tmp_path, all_threads):
     assert np.isfinite(history["train_loss"]).all()
     assert predictions["probability"].between(0, 1).all()
     test = predictions[predictions["split"] == "test"].set_index("exam")["label"]
-    assert test.to_dict() == layout.read_labels(mrnet, "test")[TASK].to_dict()
+    assert test.to_dict() == layout.read_labels(mrnet_like, "test")[TASK].to_dict()

@@ -8,6 +8,8 @@ resonance imaging", PLoS Medicine 15(11), 2018.
 import numpy as np
 import pandas as pd
 
+from mrnetlib.exams.mrnet import COUNTS
+
 MEASURES = ["auc", "sensitivity", "specificity", "accuracy"]
 CLASSES = ["abnormal", "acl", "meniscus"]
 
@@ -37,44 +39,9 @@ TABLE_1 = pd.DataFrame(
 #: Exams the paper tested on, the public validation set of MRNet-v1.0 (section III.A).
 TEST_EXAMS = 120
 
-#: Exams and positive exams of MRNet-v1.0: ``train`` and ``valid`` counted from its public label
-#: files, ``all`` as the paper gives them (section III.A).
-MRNET_COUNTS = {
-    "all": {"exams": 1370, "abnormal": 1104, "acl": 319, "meniscus": 508},
-    "train": {"exams": 1130, "abnormal": 913, "acl": 208, "meniscus": 397},
-    "valid": {"exams": 120, "abnormal": 95, "acl": 54, "meniscus": 52},
-}
-#: The exams that were never published are what is left.
-MRNET_COUNTS["hidden"] = {
-    name: count - MRNET_COUNTS["train"][name] - MRNET_COUNTS["valid"][name]
-    for name, count in MRNET_COUNTS["all"].items()
-}
-
-#: Slices per exam in MRNet-v1.0: least, median, most; and in all, where it is known.
-#: Counted from its volumes (Bien et al. 2018).
-MRNET_SLICES = {
-    "train": {
-        "axial": (19, 35, 61, 38_778),
-        "coronal": (17, 30, 58, 33_649),
-        "sagittal": (17, 30, 51, 34_370),
-    },
-    "valid": {
-        "axial": (20, 34, 52, None),
-        "coronal": (17, 30, 48, None),
-        "sagittal": (21, 30, 45, None),
-    },
-}
-
-#: (abnormal, acl, meniscus) -> exams of MRNet-v1.0's train and valid sets, from its label files.
-MRNET_COMBINATIONS = {
-    "train": {(0, 0, 0): 217, (1, 0, 0): 433, (1, 0, 1): 272, (1, 1, 0): 83, (1, 1, 1): 125},
-    "valid": {(0, 0, 0): 25, (1, 0, 0): 20, (1, 0, 1): 21, (1, 1, 0): 23, (1, 1, 1): 31},
-}
-
 #: Positive and negative test exams of each class; `fitting_sizes` finds the same from the rates.
 CLASS_SIZES = {
-    name: (MRNET_COUNTS["valid"][name], TEST_EXAMS - MRNET_COUNTS["valid"][name])
-    for name in CLASSES
+    name: (COUNTS["valid"][name], TEST_EXAMS - COUNTS["valid"][name]) for name in CLASSES
 }
 
 #: Other published areas under the curve. Bien et al. 2018 measured on their internal validation

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mrnetlib.evaluation.published import MRNET_COUNTS, MRNET_SLICES
-from mrnetlib.exams import layout
+from mrnetlib.exams import layout, mrnet
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 
 #: Problems that are printed one by one.
@@ -29,15 +28,15 @@ def compare(folder: Path) -> pd.DataFrame:
     counted = layout.counts(folder).set_index("split")
     for split, name in MRNET_FOLDERS.items():
         here = counted.loc[split]
-        rows += [(name, "exams", here["exams"], MRNET_COUNTS[name]["exams"])]
+        rows += [(name, "exams", here["exams"], mrnet.COUNTS[name]["exams"])]
         rows += [
-            (name, f"{task}, positive", here[task], MRNET_COUNTS[name][task]) for task in TASKS
+            (name, f"{task}, positive", here[task], mrnet.COUNTS[name][task]) for task in TASKS
         ]
         for plane in PLANES:
-            numbers = zip(("min", "median", "max", "total"), MRNET_SLICES[name][plane], strict=True)
+            numbers = zip(("min", "median", "max", "total"), mrnet.SLICES[name][plane], strict=True)
             rows += [
-                (name, f"{plane} slices, {kind}", here[f"{plane}_{kind}"], mrnet)
-                for kind, mrnet in numbers
+                (name, f"{plane} slices, {kind}", here[f"{plane}_{kind}"], known)
+                for kind, known in numbers
             ]
     table = pd.DataFrame(rows, columns=["folder", "count", "here", "mrnet"])
     return table.astype({"here": float, "mrnet": float})
@@ -47,9 +46,9 @@ def as_text(table: pd.DataFrame) -> str:
     """The comparison for the terminal; a star marks what differs."""
     lines = [f"{'':6} {'':24} {'here':>9} {'MRNet-v1.0':>11}"]
     for row in table.itertuples():
-        mrnet = "" if pd.isna(row.mrnet) else f"{row.mrnet:,.10g}"
-        star = " *" if mrnet and row.here != row.mrnet else ""
-        lines.append(f"{row.folder:6} {row.count:24} {row.here:9,.10g} {mrnet:>11}{star}")
+        known = "" if pd.isna(row.mrnet) else f"{row.mrnet:,.10g}"
+        star = " *" if known and row.here != row.mrnet else ""
+        lines.append(f"{row.folder:6} {row.count:24} {row.here:9,.10g} {known:>11}{star}")
     return "\n".join(lines)
 
 

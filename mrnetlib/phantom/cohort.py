@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from mrnetlib.evaluation.published import MRNET_COMBINATIONS, MRNET_SLICES
+from mrnetlib.exams import mrnet
 from mrnetlib.files import InputError
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 from mrnetlib.phantom import scanner as imaging
@@ -17,7 +17,7 @@ from mrnetlib.phantom.surgery import Surgeon
 from mrnetlib.phantom.tissues import draw_scanner
 
 #: Slices per exam in MRNet-v1.0's train set: least, median, most.
-SLICES = {plane: counts[:3] for plane, counts in MRNET_SLICES["train"].items()}
+SLICES = {plane: counts[:3] for plane, counts in mrnet.SLICES["train"].items()}
 
 #: mm covered by the slices of a plane, and the middle of that, knee frame (x, y, z).
 COVERAGE = {"axial": 112.0, "coronal": 104.0, "sagittal": 98.0}
@@ -136,7 +136,7 @@ def draw_labels(train: int, test: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng([seed, 0])
     rows = []
     for split, total in (("train", train), ("test", test)):
-        counts = apportion(MRNET_COMBINATIONS[MRNET_FOLDERS[split]], total)
+        counts = apportion(mrnet.COMBINATIONS[MRNET_FOLDERS[split]], total)
         labels = [key for key, count in counts.items() for _ in range(count)]
         rows += [(split, *labels[i]) for i in rng.permutation(total)]
     table = pd.DataFrame(rows, columns=["split", "abnormal", "acl", "meniscus"])
