@@ -120,8 +120,9 @@ def test_augmentation_gallery_begins_with_the_original(volume):
 def test_training_curves_mark_the_epoch_that_was_kept(history):
     figure = figures.training_curves(history, caption=CAPTION)
     assert len(figure.axes) == 9 + 3
-    kept = figure.axes[0].lines[2]
-    assert (kept.get_xdata().tolist(), kept.get_ydata().tolist()) == ([2], [0.3])
+    (kept,) = figure.axes[0].collections
+    assert kept.get_offsets().tolist() == [[2, 0.3]]
+    assert figure.axes[-1].collections[0].get_offsets().tolist() == [[2, 0.9]] * 3
     assert CAPTION in texts(figure)
 
 
@@ -130,6 +131,23 @@ def test_training_curves_of_one_network(history):
     figure = figures.training_curves(one)
     assert len(figure.axes) == 2
     assert figure.axes[1].lines[0].get_ydata().tolist() == [0.5, 0.9, 0.8]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "tuning AUC"]
+
+
+def test_training_curves_share_a_scale_and_show_the_loss_of_guessing(history):
+    history.loc[(history["plane"] == "axial") & (history["task"] == "acl"), "train_loss"] *= 2
+    figure = figures.training_curves(history, positive={"acl": 0.2})
+    losses = [axes for axes in figure.axes if not axes.get_title("left").startswith("AUC")]
+    assert [axes.get_ylim()[1] for axes in losses] == pytest.approx([1.08 * 1.2] * 9)
+    axial = {axes.get_title("left"): axes for axes in figure.axes}["Axial, ACL tear"]
+    # One half costs log 2; negatives (0.8 of the exams) weigh 0.2 and positives (0.2) weigh 0.8.
+    guess = (0.8 * 0.2 + 0.2 * 0.8) * np.log(2)
+    assert axial.lines[-1].get_ydata() == pytest.approx([guess, guess])
+
+
+def test_an_epoch_far_above_the_rest_leaves_the_scale(history):
+    history.loc[history["epoch"] == 1, "train_loss"] = [100.0] + [0.6] * 8
+    assert figures.training_curves(history).axes[0].get_ylim()[1] < 3
 
 
 def test_roc_curves_show_the_test_exams_and_their_auc(fused, predictions):
@@ -144,13 +162,15 @@ def test_roc_curves_show_the_test_exams_and_their_auc(fused, predictions):
 def test_confusion_matrices_count_the_test_exams(fused):
     figure = figures.confusion_matrices(fused)
     numbers = [text.get_text() for text in figure.axes[0].texts]
-    assert numbers[::2] == ["3", "0", "1", "1"]  # rows: label no, yes; columns: predicted no, yes
-    assert numbers[1::2] == ["100%", "0%", "50%", "50%"]
+    # rows: label no, yes; columns: predicted no, yes
+    assert numbers == ["3\n100%", "0\n0%", "1\n50%", "1\n50%"]
+    assert [text.get_weight() for text in figure.axes[0].texts][:2] == ["bold", "normal"]
 
 
 def test_confusion_matrices_at_another_threshold(fused):
     figure = figures.confusion_matrices(fused, threshold=0.4)
-    assert [text.get_text() for text in figure.axes[0].texts][::2] == ["3", "0", "0", "2"]
+    counts = [text.get_text().split()[0] for text in figure.axes[0].texts]
+    assert counts == ["3", "0", "0", "2"]
 
 
 def test_single_vs_multi_bars_begin_at_guessing():
@@ -163,11 +183,14 @@ def test_single_vs_multi_bars_begin_at_guessing():
         columns=["architecture", "plane", "class", "auc"],
     )
     figure = figures.single_vs_multi(table, single)
-    bars = {container.get_label(): container for container in figure.axes[0].containers}
-    assert [bar.get_height() for bar in bars["axial"]] == pytest.approx([-0.05] * 3)
-    assert [bar.get_height() for bar in bars["multi-view"]] == pytest.approx([0.4] * 4)
-    assert bars["best plane"][0].get_height() == pytest.approx(0.3)
-    assert bars["mean of planes"][0].get_height() == pytest.approx(0.2)
+    tasks, average = ([[bar.get_height() for bar in bars] for bars in axes.containers]
+                      for axes in figure.axes)  # fmt: skip
+    assert tasks == [pytest.approx([height] * 3) for height in (-0.05, -0.05, -0.05, 0.4)]
+    assert average == [pytest.approx([height]) for height in (0.2, 0.3, 0.4)]
+    assert {bar.get_y() for bars in figure.axes[0].containers for bar in bars} == {0.5}
+    assert {"0.45", "0.90"} == {text.get_text() for text in figure.axes[0].texts}
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [*PLANES, "mean of planes", "best plane", "multi-view"]
 
 
 def test_fusion_weights_keep_order_and_sign():

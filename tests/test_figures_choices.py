@@ -1,6 +1,8 @@
 """The figures of the choices show what their tables say."""
 
 import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection, PathCollection
 
 from mrnetlib.figures import choices as pictures
 
@@ -24,11 +26,18 @@ def differences(each=((0.1, 0.0), (-0.2, 0.1))):
 
 def dots(axes):
     """Place, value and whether it is filled, of every dot."""
+    points = [drawn for drawn in axes.collections if isinstance(drawn, PathCollection)]
     return [
-        (float(line.get_ydata()[0]), float(line.get_xdata()[0]), line.get_mfc() != "white")
-        for line in axes.lines
-        if line.get_marker() == "o"
+        (float(place), float(value), bool(face[:3].min() < 1))
+        for drawn in points
+        for (value, place), face in zip(drawn.get_offsets(), drawn.get_facecolors(), strict=True)
     ]
+
+
+def segments(axes):
+    """Both ends of every interval."""
+    lines = [drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]
+    return [tuple(part[:, 0]) for drawn in lines for part in drawn.get_segments()]
 
 
 def legend(figure):
@@ -45,10 +54,11 @@ def test_differences_fill_the_dots_whose_p_is_small():
     figure = pictures.differences(differences(), caption="a toy")
     one, two = figure.axes
     assert dots(one) == [(0, 0.05, False), (1, 0.15, True)]
+    assert segments(one) == [(0.01, 0.2), (0.1, 0.2)]
     assert dots(two) == [(0, -0.05, False)], "a missing row stays empty"
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     ticks = [line for line in one.lines if line.get_marker() == "|"]
-    assert list(ticks[0].get_xdata()) == [0.1, 0.0]
+    assert list(ticks[0].get_xdata()) == [0.1, 0.0, 0.1, 0.0]
     assert "difference in AUC; ticks: single seeds" in words(figure)
     assert figure.get_supxlabel() == "a toy"
     assert one.get_xlim() == two.get_xlim()
@@ -66,7 +76,7 @@ def test_differences_of_one_seed_have_no_ticks_and_take_an_order():
     figure = pictures.differences(differences(((0.1,), (0.1,))), rows=rows, number="the rate")
     assert not [line for line in figure.axes[0].lines if line.get_marker() == "|"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == rows
-    assert dots(figure.axes[0])[0][0] == 1
+    assert dots(figure.axes[0]) == [(0, 0.15, True), (1, 0.05, False)]
     assert "difference in the rate" in words(figure)
 
 
@@ -75,11 +85,9 @@ def test_seed_strips_show_every_seed_and_the_studys_own_interval():
     table.columns = ["row", "seeds", "low", "high"]
     figure = pictures.seed_strips(table, level=0.8)
     axes = figure.axes[0]
-    assert "one seed, 80% by exams" in legend(figure)
-    circles = next(line for line in axes.lines if line.get_marker() == "o")
-    assert sorted(circles.get_xdata()) == [0.7, 0.8, 0.9]
-    (segment,) = axes.collections[0].get_segments()
-    assert segment[:, 0].tolist() == [0.6, 0.95]
+    assert "its 80% interval, by exams" in legend(figure)
+    assert [dot[1:] for dot in dots(axes)] == [(0.8, True), (0.9, False), (0.7, False)]
+    assert segments(axes) == [(0.6, 0.95)]
 
 
 def test_learning_curves_have_a_panel_per_model_and_a_mark_per_number_of_exams():
@@ -94,9 +102,21 @@ def test_learning_curves_have_a_panel_per_model_and_a_mark_per_number_of_exams()
     assert "all seeds" in legend(figure)
     line = next(line for line in axes.lines if line.get_marker() == "o")
     assert list(line.get_xdata()) == [15, 30, 60]
-    assert list(line.get_ydata()) == [0.6, 0.7, 0.8]
+    assert list(line.get_ydata()) == pytest.approx([0.6, 0.7, 0.8])
+    band, bars = axes.collections
+    assert band.get_datalim(axes.transData).y0 == pytest.approx(0.58)
+    assert bars.get_segments()[0][:, 1] == pytest.approx([0.5, 0.65])
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["15", "30", "60"]
+
+
+def test_learning_curves_name_the_exams_below_the_lowest_panel_of_each_column():
+    panels = pd.DataFrame({"panel": list("abcde"), "low": 0.6, "high": 0.8, "exams": 15})
+    table = pd.concat([panels.assign(seeds=[(0.7, 0.8)] * 5), panels.assign(seeds=[(0.6,)] * 5)])
+    figure = pictures.learning_curves(table)
+    shown = [axes.xaxis.label.get_visible() for axes in figure.axes[:5]]
+    assert shown == [False, False, True, True, True]
+    assert [axes.get_visible() for axes in figure.axes] == [True] * 5 + [False]
 
 
 def test_chosen_planes_are_marked_for_both_kinds_of_exams():

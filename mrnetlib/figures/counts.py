@@ -7,14 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mrnetlib.figures.style import (
-    PLANE_COLOURS,
-    PLANE_HATCHES,
-    QUIET,
-    StudyFigure,
-    new_figure,
-    style,
-)
+from mrnetlib.figures.style import PLANE_COLOURS, QUIET, StudyFigure, new_figure, style, width_of
+from mrnetlib.figures.views import VIEW_HATCHES
 from mrnetlib.names import PLANE_TITLES, PLANES, SPLITS
 
 #: Label combinations in the order they are shown; MRNet's ACL and meniscus tears are all abnormal.
@@ -59,19 +53,18 @@ def label_counts(exams: pd.DataFrame, caption: str = "") -> StudyFigure:
 
 def slices_per_exam(exams: pd.DataFrame, caption: str = "") -> StudyFigure:
     """How many slices the exams have, per plane; columns ``slices_<plane>`` of ``exams.csv``."""
-    counts = {plane: exams[f"slices_{plane}"].to_numpy() for plane in PLANES}
+    planes = [plane for plane in PLANES if f"slices_{plane}" in exams]
+    counts = {plane: exams[f"slices_{plane}"].to_numpy() for plane in planes}
     low, high = min(map(np.min, counts.values())), max(map(np.max, counts.values()))
     step = max(1, (high - low) // 24)
     bins = np.arange(low - 0.5, high + 0.5 + step, step)
     with style():
-        figure = new_figure(2.5, caption)
-        for axes, plane in zip(
-            figure.subplots(1, 3, sharex=True, sharey=True), PLANES, strict=True
-        ):
-            values = counts[plane]
+        figure = new_figure(2.5, caption, width=width_of(len(planes)))
+        panels = figure.subplots(1, len(planes), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, (plane, values) in zip(panels, counts.items(), strict=True):
             axes.hist(
                 values, bins, color=PLANE_COLOURS[plane], edgecolor="white", lw=0.5,
-                hatch=PLANE_HATCHES[plane],
+                hatch=VIEW_HATCHES.get(plane),
             )  # fmt: skip
             axes.axvline(np.median(values), color="black", lw=1.2, ls="--")
             axes.set_title(PLANE_TITLES[plane], loc="left")

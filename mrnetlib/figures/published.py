@@ -4,15 +4,35 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from mrnetlib.figures.style import MULTI_COLOUR, QUIET, TASK_COLOURS, StudyFigure, new_figure, style
+from mrnetlib.figures.style import (
+    MULTI_COLOUR,
+    QUIET,
+    TASK_COLOURS,
+    StudyFigure,
+    intervals,
+    new_figure,
+    style,
+)
 from mrnetlib.names import TASK_TITLES, architecture_title
 
-_MARKERS = ("o", "s", "^", "D", "v", "P")
-_LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1, 1.5)))
-_COLOURS = ("#1A1A1A", "#0072B2", "#D55E00", "#4FB0A5")
+_MARKERS = ("o", "s", "^", "D")
+_DASHES = ("", (5, 1.5), (1.2, 1.2), (6, 1.5, 1, 1.5))
+_COLOURS = (MULTI_COLOUR, "#0072B2", "#D55E00", "#4FB0A5")
+
+
+def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str, kind: str) -> None:
+    """A line with markers for each of up to four values of the column `kind`, with a legend."""
+    kinds = list(dict.fromkeys(table[kind]))
+    look = {"palette": _COLOURS, "dashes": _DASHES, "markers": _MARKERS}
+    seaborn.lineplot(
+        table, x=x, y=y, hue=kind, hue_order=kinds, style=kind, style_order=kinds, errorbar=None,
+        ax=axes, **{name: values[: len(kinds)] for name, values in look.items()},
+    )  # fmt: skip
+    axes.get_legend().set_title(None)
 
 
 def published_areas(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
@@ -28,24 +48,16 @@ def published_areas(table: pd.DataFrame, *, caption: str = "") -> StudyFigure:
         figure = new_figure(2.9, caption)
         panels = figure.subplots(1, len(classes), sharex=True, sharey=True, squeeze=False)[0]
         for axes, kind in zip(panels, classes, strict=True):
-            rows = table[table["class"] == kind].reset_index(drop=True)
+            rows = table[table["class"] == kind].rename(columns={"model": "row"})
             colour = TASK_COLOURS.get(kind, MULTI_COLOUR)
-            axes.hlines(rows.index, rows["low"], rows["high"], color=colour, lw=1.6)
-            fill = [colour if own else "white" for own in rows["own"]]
-            axes.scatter(rows["auc"], rows.index, c=fill, edgecolors=colour, s=34, zorder=3)
-            for place, row in rows.iterrows():
+            names = list(rows["row"])
+            intervals(axes, rows, names, "auc", filled=rows["own"].astype(bool), colour=colour)
+            for row in rows.itertuples():
                 axes.annotate(
-                    f"{row['auc']:.3f}",
-                    (row["auc"], place),
-                    xytext=(0, 5),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=7.5,
-                )
-            axes.set(title=TASK_TITLES.get(kind, kind), xlabel="AUC", ylim=(len(rows) - 0.5, -0.7))
-            axes.set_yticks(range(len(rows)), rows["model"])
-            axes.grid(axis="x", color="#E3E3E3", lw=0.7)
-            axes.set_axisbelow(True)
+                    f"{row.auc:.3f}", (row.auc, row.row), xytext=(0, 5),
+                    textcoords="offset points", ha="center", fontsize=7.5,
+                )  # fmt: skip
+            axes.set(title=TASK_TITLES.get(kind, kind), xlabel="AUC")
     return figure
 
 
@@ -102,7 +114,6 @@ def coverage(table: pd.DataFrame, level: float, repeats: int, *, caption: str = 
     repeats : simulated studies behind each point, for the band of chance around `level`.
     """
     classes = list(dict.fromkeys(table["class"]))
-    methods = list(dict.fromkeys(table["method"]))
     band = 1.96 * np.sqrt(level * (1 - level) / repeats)
     with style():
         figure = new_figure(3.3, caption)
@@ -111,16 +122,13 @@ def coverage(table: pd.DataFrame, level: float, repeats: int, *, caption: str = 
             own = table[table["class"] == kind]
             axes.axhspan(level - band, level + band, color="#E6E6E6", lw=0)
             axes.axhline(level, color=QUIET, lw=0.8)
-            for number, method in enumerate(methods):
-                rows = own[own["method"] == method]
-                look = {"color": _COLOURS[number], "ls": _LINES[number], "marker": _MARKERS[number]}
-                axes.plot(rows["area"], rows["coverage"], label=method, ms=4.5, **look)
+            _lines(axes, own, "area", "coverage", "method")
+            if axes is not panels[-1]:
+                axes.get_legend().remove()
             size = own.iloc[0]
             sizes = f"{size['positives']} positive, {size['negatives']} negative"
             axes.set_title(f"{TASK_TITLES.get(kind, kind)}\n{sizes}")
-            axes.set_xlabel("true AUC")
-        panels[0].set_ylabel("intervals that hold it")
-        panels[-1].legend(loc="lower left")
+            axes.set(xlabel="true AUC", ylabel="intervals that hold it")
     return figure
 
 
@@ -137,9 +145,8 @@ def exams_needed(
     with style():
         figure = new_figure(3.5, caption, width=7.2)
         axes = figure.subplots()
-        for number, (name, rows) in enumerate(table.groupby("comparison", sort=False)):
-            look = {"color": _COLOURS[number], "ls": _LINES[number], "marker": _MARKERS[number]}
-            axes.plot(rows["correlation"], rows["exams"], label=name, ms=4.5, **look)
+        _lines(axes, table, "correlation", "exams", "comparison")
+        seaborn.move_legend(axes, "upper left", bbox_to_anchor=(1.01, 1))
         for name, exams in marks.items():
             axes.axhline(exams, color=QUIET, lw=0.8)
             label = f"{name}: {exams:,}"
@@ -147,6 +154,5 @@ def exams_needed(
             axes.annotate(label, (1.02, exams), color=QUIET, annotation_clip=False, **at)
         axes.set(yscale="log", xlabel="correlation of the two models' AUCs", ylabel="exams needed")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.grid(axis="y", color="#E3E3E3", lw=0.7)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+        axes.grid(True, axis="y")
     return figure

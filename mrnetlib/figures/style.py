@@ -1,17 +1,20 @@
 """What all figures share: colours, type sizes, the caption that names the study, and saving.
 
-Figures are made without pyplot, so that drawing one leaves no state behind. Every
+Figures are made without pyplot, so that drawing one leaves no state behind; seaborn draws on their
+axes. Every
 distinction is carried by a colour that the colour-blind can tell and, a second time, by a line
 style or a hatch, so that a grey print can be read.
 """
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,14 +25,8 @@ WIDTH = 9.6
 
 #: Dark blue, vermilion, teal: of different lightness, and told apart with any colour vision.
 PLANE_COLOURS = {"axial": "#0B4F8A", "coronal": "#D55E00", "sagittal": "#4FB0A5"}
-PLANE_LINES = {
-    "axial": (0, (5, 1.5)),
-    "coronal": (0, (1.2, 1.2)),
-    "sagittal": (0, (6, 1.5, 1, 1.5)),
-}
-PLANE_HATCHES = {"axial": "///", "coronal": "", "sagittal": "..."}
-TASK_COLOURS = {"abnormal": "#5B5B5B", "acl": "#0072B2", "meniscus": "#C06C00"}
 MULTI_COLOUR = "#1A1A1A"
+TASK_COLOURS = {"abnormal": "#5B5B5B", "acl": "#0072B2", "meniscus": "#C06C00"}
 #: One for each code of a lesion, from 1; the tears (5 and 6 in the phantom) stand out most.
 LESION_COLOURS = ("#B89CFF", "#8CFF66", "#FF7BC4", "#FFFFFF", "#40E0FF", "#FFC20A")
 LESION_LINES = (
@@ -56,6 +53,9 @@ SETTINGS = {
     "legend.fontsize": 8.5,
     "legend.frameon": False,
     "hatch.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.7,
     "figure.dpi": 144,
     "savefig.dpi": 144,
     "image.interpolation": "nearest",
@@ -79,13 +79,63 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, caption: str = "", width: float = WIDTH) -> StudyFigure:
-    """An empty figure of `width` x `height` inches whose foot carries `caption`."""
+def new_figure(
+    height: float, caption: str = "", *, title: str = "", width: float = WIDTH
+) -> StudyFigure:
+    """An empty figure of `width` x `height` inches; `caption` stands at its foot."""
     figure = StudyFigure(figsize=(width, height), layout="constrained")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold")
     if caption:
         # The constrained layout keeps room for this label, unlike for free text.
         figure.supxlabel(caption, x=0.995, ha="right", fontsize=7.5, color=QUIET, style="italic")
     return figure
+
+
+def width_of(columns: int) -> float:
+    """Inches for so many panels side by side: a figure of one need not fill the page."""
+    return min(WIDTH, 4.4 * columns)
+
+
+def in_order(values: Iterable[str], order: Sequence[str]) -> list[str]:
+    """The values that occur, once each: known ones first, in their order."""
+    found = list(dict.fromkeys(values))
+    return [v for v in order if v in found] + [v for v in found if v not in order]
+
+
+def intervals(
+    axes: Axes,
+    rows: pd.DataFrame,
+    names: Sequence[str],
+    estimate: str,
+    *,
+    filled: pd.Series,
+    colour: str = MULTI_COLOUR,
+) -> None:
+    """Estimates with the intervals they were given, on an axis of named rows.
+
+    Parameters
+    ----------
+    rows : columns row, `estimate`, low, high.
+    names : all rows of the axes, from top to bottom; those without an estimate stay empty.
+    filled : bool; the other dots are hollow.
+    """
+    seaborn.stripplot(
+        rows.assign(filled=filled), x=estimate, y="row", order=names, hue="filled",
+        palette={True: colour, False: "white"}, edgecolor=colour, linewidth=1.2, size=6,
+        jitter=False, legend=False, zorder=3, ax=axes,
+    )  # fmt: skip
+    axes.hlines(rows["row"], rows["low"], rows["high"], color=colour, lw=1.6)
+    quiet_rows(axes, names)
+
+
+def quiet_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Axes of named rows: these need neither ticks nor a label, the values a faint grid."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(max(len(names), 1) - 0.4, -0.7)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(True, axis="x")
+    axes.set(xlabel="", ylabel="")
 
 
 def bare(axes: Axes) -> None:

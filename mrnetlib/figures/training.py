@@ -1,94 +1,135 @@
 """Figures of the training: losses and AUC by epoch."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mrnetlib.figures.style import (
     PLANE_COLOURS,
-    PLANE_LINES,
     QUIET,
-    WIDTH,
     StudyFigure,
+    in_order,
     new_figure,
     style,
+    width_of,
 )
+from mrnetlib.figures.views import VIEW_DASHES, VIEW_NAMES
 from mrnetlib.names import PLANE_TITLES, PLANES, TASK_TITLES, TASKS
 
+_LOSS_COLOURS = {"train_loss": QUIET, "tune_loss": "black"}
+_LOSS_DASHES = {"train_loss": (4, 2), "tune_loss": ""}
+_GUESSING = {"color": QUIET, "lw": 0.9, "ls": ":"}
+_KEPT = {"facecolor": "white", "s": 36, "linewidth": 1.2, "zorder": 3}
 
-def training_curves(history: pd.DataFrame, *, title: str = "", caption: str = "") -> StudyFigure:
+
+def training_curves(
+    history: pd.DataFrame,
+    *,
+    title: str = "",
+    positive: Mapping[str, float] | None = None,
+    caption: str = "",
+) -> StudyFigure:
     """Loss and AUC by epoch for one to nine networks of an architecture.
 
     Parameters
     ----------
     history : the networks' histories below one another: columns epoch, train_loss, tune_loss,
         tune_auc, best (1 in the epoch whose weights were kept), and plane and task.
+    positive : per task the share (0..1) of positive training exams; with it a dotted line shows
+        the loss of a network that always says one half.
 
     Notes
     -----
-    A panel per plane and task shows the losses; one more per task shows the AUC on the tuning
-    exams, all planes together. The circle marks the epoch whose weights were kept.
+    A panel per plane and task shows the losses, all on one scale; one more per task shows the AUC
+    on the tuning exams, all planes together. The circle marks the epoch whose weights were kept.
     """
-    planes = [plane for plane in PLANES if (history["plane"] == plane).any()]
-    tasks = [task for task in TASKS if (history["task"] == task).any()]
+    planes, tasks = in_order(history["plane"], PLANES), in_order(history["task"], TASKS)
     single = len(tasks) == 1
     shape = (1, len(planes) + 1) if single else (len(planes) + 1, len(tasks))
-    width = min(WIDTH, 4.4 * shape[1])
+    guess = {task: _loss_of_guessing(share) for task, share in (positive or {}).items()}
+    top = _highest(history, [guess[task] for task in tasks if task in guess])
     with style():
-        figure = new_figure(0.75 + 1.95 * shape[0], caption, width)
-        grid = figure.subplots(*shape, squeeze=False, sharex=not single)
+        height, width = 0.75 + 1.95 * shape[0], width_of(shape[1])
+        figure = new_figure(height, caption, title=title, width=width)
+        grid = figure.subplots(*shape, squeeze=False, sharex=True)
         grid = grid.T if single else grid  # (planes + 1, tasks)
-        for column, task in enumerate(tasks):
+        for column, task in zip(grid.T, tasks, strict=True):
             of_task = history[history["task"] == task]
-            for row, plane in enumerate(planes):
-                rows = of_task[of_task["plane"] == plane].sort_values("epoch")
-                _losses(grid[row, column], rows)
-                grid[row, column].set_title(
-                    f"{PLANE_TITLES[plane]}, {TASK_TITLES[task]}", loc="left"
-                )
-            _aucs(grid[-1, column], of_task, planes)
-            grid[-1, column].set_title(f"AUC, {TASK_TITLES[task]}", loc="left")
+            for axes, plane in zip(column, planes, strict=False):
+                _losses(axes, of_task[of_task["plane"] == plane], guess.get(task))
+                axes.set_title(f"{PLANE_TITLES[plane]}, {TASK_TITLES[task]}", loc="left")
+                axes.set_ylim(0, top)
+            _aucs(column[-1], of_task, planes)
+            column[-1].set_title(f"AUC, {TASK_TITLES[task]}", loc="left")
+            column[-1].set_ylim(min(0.3, history["tune_auc"].min() - 0.05), 1.02)
         _label(grid, single)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold")
+        figure.legend(handles=_handles(planes), loc="outside right upper")
     return figure
 
 
-def _losses(axes: Axes, rows: pd.DataFrame) -> None:
+def _loss_of_guessing(positive: float) -> float:
+    """The weighted cross-entropy of one half: each class weighs the share of the other."""
+    return 2 * positive * (1 - positive) * np.log(2)
+
+
+def _highest(history: pd.DataFrame, guesses: list[float]) -> float:
+    """The top of the losses' scale, which an epoch far above the rest may leave."""
+    losses = [*history[list(_LOSS_COLOURS)].to_numpy().ravel(), *guesses]
+    kept = history.loc[history["best"] == 1, "tune_loss"]
+    shown = max(4 * np.nanmedian(losses), *kept, *guesses)
+    return 1.08 * min(np.nanmax(losses), shown)
+
+
+def _losses(axes: Axes, rows: pd.DataFrame, guess: float | None) -> None:
     if rows.empty:
         axes.set_axis_off()
         return
-    axes.plot(rows["epoch"], rows["train_loss"], color=QUIET, ls="--", lw=1.3, label="training")
-    axes.plot(rows["epoch"], rows["tune_loss"], color="black", lw=1.6, label="tuning")
+    seaborn.lineplot(
+        rows.set_index("epoch")[list(_LOSS_COLOURS)], palette=_LOSS_COLOURS, dashes=_LOSS_DASHES,
+        errorbar=None, legend=False, ax=axes,
+    )  # fmt: skip
     kept = rows[rows["best"] == 1]
-    axes.plot(kept["epoch"], kept["tune_loss"], "o", mfc="white", mec="black", ms=6, label="kept")
-    # A first epoch far above the rest would press the curves flat.
-    values = rows[["train_loss", "tune_loss"]].to_numpy()
-    axes.set_ylim(0, min(1.08 * values.max(), 3 * values[0].max()))
+    axes.scatter(kept["epoch"], kept["tune_loss"], edgecolor="black", **_KEPT)
+    if guess is not None:
+        axes.axhline(guess, **_GUESSING)
 
 
 def _aucs(axes: Axes, rows: pd.DataFrame, planes: list[str]) -> None:
-    for plane in planes:
-        of_plane = rows[rows["plane"] == plane].sort_values("epoch")
-        colour = PLANE_COLOURS[plane]
-        axes.plot(
-            of_plane["epoch"], of_plane["tune_auc"], color=colour, ls=PLANE_LINES[plane], lw=1.6,
-            label=PLANE_TITLES[plane],
-        )  # fmt: skip
-        kept = of_plane[of_plane["best"] == 1]
-        axes.plot(kept["epoch"], kept["tune_auc"], "o", mfc="white", mec=colour, ms=6)
-    axes.axhline(0.5, color=QUIET, lw=0.8, ls=":")
-    lowest = rows["tune_auc"].min()
-    axes.set_ylim(min(0.3, lowest - 0.18), 1.02)
+    seaborn.lineplot(
+        rows, x="epoch", y="tune_auc", hue="plane", hue_order=planes, palette=PLANE_COLOURS,
+        style="plane", style_order=planes, dashes=VIEW_DASHES, errorbar=None, legend=False, ax=axes,
+    )  # fmt: skip
+    kept = rows[rows["best"] == 1]
+    colours = kept["plane"].map(PLANE_COLOURS)
+    axes.scatter(kept["epoch"], kept["tune_auc"], edgecolor=colours, **_KEPT)
+    axes.axhline(0.5, **_GUESSING)
 
 
-def _label(grid, single: bool) -> None:
-    for axes in grid[:-1].flat:
-        axes.set_ylabel("loss")
-    for axes in grid[-1]:
-        axes.set_ylabel("tuning AUC")
-        axes.legend(loc="lower right", ncols=3, handlelength=2.2, columnspacing=0.8)
-    for axes in grid.flat if single else grid[-1]:
-        axes.set_xlabel("epoch")
-    for axes in grid.flat:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=2))
-    grid[0, 0].legend(loc="best")
+def _label(grid: np.ndarray, single: bool) -> None:
+    """Words at the outer panels only: the losses share a scale, and so do the AUCs."""
+    for row, words in zip(grid, [*["loss"] * (len(grid) - 1), "tuning AUC"], strict=True):
+        for axes in row:
+            place = axes.get_subplotspec()
+            outer = place.is_first_col() or (single and axes is grid[-1, 0])
+            axes.set(xlabel="epoch" if place.is_last_row() else "", ylabel=words if outer else "")
+            axes.tick_params(labelleft=outer)
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=2))
+
+
+def _handles(planes: list[str]) -> list[Line2D]:
+    """The legend of all panels; it stands beside them, where it hides no curve."""
+    return [
+        Line2D([], [], color=QUIET, dashes=_LOSS_DASHES["train_loss"], label="training"),
+        Line2D([], [], color=_LOSS_COLOURS["tune_loss"], label="tuning"),
+        Line2D([], [], ls="", marker="o", mfc="white", mec="black", label="kept"),
+        Line2D([], [], label="guessing", **_GUESSING),
+        *(
+            Line2D([], [], color=PLANE_COLOURS[p], dashes=VIEW_DASHES[p], label=VIEW_NAMES[p])
+            for p in planes
+        ),
+    ]
