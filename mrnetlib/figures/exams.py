@@ -66,7 +66,21 @@ def _outline(axes: Axes, mask: np.ndarray, codes: Sequence[int]) -> None:
             drawn.set_path_effects(dark)
 
 
+def _show_slices(
+    panels: Sequence[Axes], volume: np.ndarray, lesion: np.ndarray | None, chosen: np.ndarray
+) -> None:
+    """The chosen slices of one volume in one grey window; panels that are left over stay empty."""
+    window, codes = grey_window(np.asarray(volume)), _codes([lesion])
+    for axes in panels[len(chosen) :]:
+        axes.set_axis_off()
+    for axes, number in zip(panels, chosen, strict=False):
+        _show_slice(axes, volume[number], window, int(number))
+        if lesion is not None:
+            _outline(axes, lesion[number], codes)
+
+
 def _lesion_legend(figure: StudyFigure, codes: Sequence[int], names: Mapping[int, str]) -> None:
+    """Name the lesions above slices that stand close together."""
     dark = [patheffects.withStroke(linewidth=3, foreground="black")]
     handles = [
         Line2D(
@@ -82,6 +96,7 @@ def _lesion_legend(figure: StudyFigure, codes: Sequence[int], names: Mapping[int
     ]
     if handles:
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
 
 
 def _codes(lesions: Sequence[np.ndarray | None]) -> list[int]:
@@ -113,18 +128,10 @@ def mosaic(
     codes = _codes([lesion])
     rows = -(-len(chosen) // columns)
     with style():
-        figure = new_figure(0.55 + rows * WIDTH / columns * 1.01, caption)
+        figure = new_figure(0.55 + rows * WIDTH / columns * 1.01, caption, title=title)
         grid = figure.subplots(rows, columns, squeeze=False)
-        window = grey_window(np.asarray(volume))
-        for axes in grid.flat[len(chosen) :]:
-            axes.set_axis_off()
-        for axes, number in zip(grid.flat, chosen, strict=False):
-            _show_slice(axes, volume[number], window, int(number))
-            if lesion is not None:
-                _outline(axes, lesion[number], codes)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold")
+        _show_slices(grid.ravel(), volume, lesion, chosen)
         _lesion_legend(figure, codes, lesion_names or {})
-        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
     return figure
 
 
@@ -142,22 +149,13 @@ def exam(
     planes = [plane for plane in PLANES if plane in volumes]
     codes = _codes(list(lesions.values()))
     with style():
-        figure = new_figure(0.55 + len(planes) * WIDTH / slices * 1.01, caption)
+        figure = new_figure(0.55 + len(planes) * WIDTH / slices * 1.01, caption, title=title)
         grid = figure.subplots(len(planes), slices, squeeze=False)
         for row, plane in zip(grid, planes, strict=True):
             volume, lesion = volumes[plane], lesions.get(plane)
-            window = grey_window(np.asarray(volume))
-            chosen = choose_slices(len(volume), lesion, slices)
-            for axes in row[len(chosen) :]:
-                axes.set_axis_off()
-            for axes, number in zip(row, chosen, strict=False):
-                _show_slice(axes, volume[number], window, int(number))
-                if lesion is not None:
-                    _outline(axes, lesion[number], codes)
+            _show_slices(row, volume, lesion, choose_slices(len(volume), lesion, slices))
             row[0].set_ylabel(PLANE_TITLES[plane], weight="bold")
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold")
         _lesion_legend(figure, codes, lesion_names or {})
-        figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
     return figure
 
 

@@ -1,5 +1,7 @@
 """The paper's Figure 1 redrawn: planes, networks, probabilities, logistic regressions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
@@ -10,15 +12,22 @@ from mrnetlib.figures.style import (
     StudyFigure,
     bare,
     grey_window,
+    in_order,
     new_figure,
     style,
 )
 from mrnetlib.names import PLANE_TITLES, PLANES, TASK_TITLES, TASKS
 
-#: Where the columns of the drawing begin, in its units (16 wide, 9 high).
+#: Where the columns of the drawing begin, in its units (16 wide, with three rows 9 high).
 _STACK, _NETWORK, _REGRESSION, _RESULT = 1.1, 4.3, 10.2, 13.6
-_ROWS = dict(zip(PLANES, (6.9, 4.2, 1.5), strict=True))
-_OFFSETS = dict(zip(TASKS, (0.72, 0.0, -0.72), strict=True))
+_ROW = 2.7
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def _places(names: Sequence[str], step: float, middle: float = 0.0) -> dict[str, float]:
+    """Heights of names below one another, `step` apart, around `middle`."""
+    top = middle + step * (len(names) - 1) / 2
+    return {name: top - step * place for place, name in enumerate(names)}
 
 
 def _stack(axes: Axes, y: float, thumbnail: np.ndarray | None) -> None:
@@ -72,27 +81,39 @@ def _arrow(axes: Axes, start: tuple, end: tuple, colour: str) -> None:
     )
 
 
-def pipeline(thumbnails: dict[str, np.ndarray] | None = None, caption: str = "") -> StudyFigure:
+def pipeline(
+    thumbnails: dict[str, np.ndarray] | None = None,
+    caption: str = "",
+    *,
+    planes: Sequence[str] = PLANES,
+    tasks: Sequence[str] = TASKS,
+) -> StudyFigure:
     """The block diagram of the method, after Fig. 1 of Irmakci et al. 2020.
 
     Parameters
     ----------
     thumbnails : a slice (H, W) per plane, shown on its stack; grey sheets without.
     caption : the study's name where the thumbnails come from one.
+    planes, tasks : those of the study; the paper's without.
     """
     thumbnails = thumbnails or {}
+    planes, tasks = in_order(planes, PLANES), in_order(tasks, TASKS)
+    entries = _places(planes, 0.28)
+    rows = max(len(planes), len(tasks))
+    middle, top = _ROW * rows / 2 + 0.15, _ROW * rows + 0.9
     with style():
-        figure = new_figure(5.6, caption)
+        figure = new_figure(0.63 * top, caption)
         axes = figure.add_subplot()
         bare(axes)
-        for plane, y in _ROWS.items():
+        results = _places(tasks, _ROW, middle)
+        for plane, y in _places(planes, _ROW, middle).items():
             axes.text(
                 0.75, y, PLANE_TITLES[plane], rotation=90, ha="center", va="center", weight="bold"
             )
             _stack(axes, y, thumbnails.get(plane))
-            for task, offset in _OFFSETS.items():
-                _draw_branch(axes, y, task, y + offset)
-        for task, y in zip(TASKS, _ROWS.values(), strict=True):
+            for task, of_network in _places(tasks, 0.72, y).items():
+                _draw_branch(axes, y, task, of_network, results[task] + entries[plane])
+        for task, y in results.items():
             colour = TASK_COLOURS[task]
             _box(axes, _REGRESSION, y, 2.3, "logistic\nregression", colour)
             _arrow(axes, (_REGRESSION + 2.35, y), (_RESULT, y), colour)
@@ -100,8 +121,8 @@ def pipeline(thumbnails: dict[str, np.ndarray] | None = None, caption: str = "")
             axes.text(
                 _RESULT + 0.12, y, text, va="center", color=colour, weight="bold", fontsize=9.5
             )
-        _heads(axes)
-        axes.set(xlim=(0.4, 16.4), ylim=(0.1, 9.0), aspect="equal")
+        _heads(axes, top - 0.15, len(planes), len(tasks))
+        axes.set(xlim=(0.4, 16.4), ylim=(0.1, top), aspect="equal")
     return figure
 
 
@@ -112,12 +133,9 @@ def _in_words(task: str) -> str:
     return "an ACL tear" if task == "acl" else f"a {TASK_TITLES[task].lower()}"
 
 
-def _draw_branch(axes: Axes, source: float, task: str, y: float) -> None:
+def _draw_branch(axes: Axes, source: float, task: str, y: float, entry: float) -> None:
     """From a plane's stack through one network and its probability to the task's regression."""
     colour = TASK_COLOURS[task]
-    target = _ROWS[PLANES[TASKS.index(task)]]
-    plane = next(plane for plane, row in _ROWS.items() if row == source)
-    entry = target + 0.28 * (1 - PLANES.index(plane))
     _arrow(axes, (_STACK + 2.1, source + 0.13), (_NETWORK - 0.08, y), QUIET)
     _network(axes, _NETWORK, y, colour)
     label = TASK_TITLES[task].split()[0].lower().replace("acl", "ACL")
@@ -127,11 +145,14 @@ def _draw_branch(axes: Axes, source: float, task: str, y: float) -> None:
     _arrow(axes, (_NETWORK + 3.98, y), (_REGRESSION - 0.03, entry), colour)
 
 
-def _heads(axes: Axes) -> None:
+def _heads(axes: Axes, y: float, planes: int, tasks: int) -> None:
     for x, text in (
-        (_STACK + 1.0, "an exam:\nthree series of slices"),
-        (_NETWORK + 1.5, "one fine-tuned network\nper plane and task (nine)"),
+        (_STACK + 1.0, f"an exam:\n{_NUMBERS[planes]} series of slices"),
+        (
+            _NETWORK + 1.5,
+            f"one fine-tuned network\nper plane and task ({_NUMBERS[planes * tasks]})",
+        ),
         (_REGRESSION + 1.15, "one fusion\nper task"),
         (_RESULT + 1.2, "multi-view\nprediction"),
     ):
-        axes.text(x, 8.85, text, ha="center", va="top", fontsize=9, color=QUIET, linespacing=1.3)
+        axes.text(x, y, text, ha="center", va="top", fontsize=9, color=QUIET, linespacing=1.3)
