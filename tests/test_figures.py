@@ -1,6 +1,6 @@
 """Figures: what they show is what they were given, and drawing leaves no state behind."""
 
-import matplotlib
+import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
@@ -244,10 +244,12 @@ def test_pipeline_names_planes_and_tasks(volume):
     assert words.count("CNN") == 9 and CAPTION in words
 
 
-def test_style_leaves_no_state_behind(history):
+def test_drawing_leaves_no_state_behind(history, fused):
     before = dict(matplotlib.rcParams)
     figures.training_curves(history)
+    figures.confusion_matrices(fused)
     assert dict(matplotlib.rcParams) == before
+    assert matplotlib.pyplot.get_fignums() == [], "seaborn must draw on the study's own figure"
     with figures.style():
         assert matplotlib.rcParams["axes.spines.top"] is False
     assert dict(matplotlib.rcParams) == before
