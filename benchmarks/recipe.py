@@ -17,38 +17,32 @@ import pandas as pd
 from scipy.stats import t
 from tqdm.auto import tqdm
 
-from mrnetlib import study
+from mrnetlib import settings, study
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import write_csv, write_json
 from mrnetlib.names import ARCHITECTURES, TASKS
 from mrnetlib.provenance import circumstances
-from mrnetlib.training import finetune, predict
-from mrnetlib.training.starting import probe_head, starting_backbone, starting_network
+from mrnetlib.training import predict, recipe
+from mrnetlib.training.devices import use_machine
 
 #: The values of a setting, the first of which the others are compared with.
 VARIED = {"precision": ("fp32", "bf16"), "batch_exams": (8, 1)}
 
 
-def train(
-    this: study.Study, architecture: str, plane: str, task: str, weights: str, head: str, **changes
-) -> dict[str, float]:
+def train(this: study.Study, architecture: str, plane: str, task: str, **changes) -> dict:
     """Train one network of a study with some settings changed; gives what the tuning exams say."""
-    device = study.use_machine(this)
-    settings = this.training_settings(**changes)
-    train, tune = (ExamBank.open(this.banks, split, plane) for split in ("train", "tune"))
-    source = study.prepare_weights(this, architecture) if weights == "pretrained" else weights
-    backbone = starting_backbone(architecture, source, this.settings.seed).to(device)
-    seed = finetune.seed_of("head", settings.seed, architecture, plane, task)
-    network = starting_network(backbone, train, seed)
-    if head == "probe":
-        features = predict.exam_features(network, train, settings.precision)
-        probe_head(network, features, train.labels[task].to_numpy())
-    before = predict.predict(network, tune, settings.precision)
-    history = finetune.fit(network, train, tune, task, settings, progress=False)
+    chosen = settings.changed(this.settings, **changes)
+    device = use_machine(chosen)
+    banks = {split: ExamBank.open(this.banks, split, plane) for split in ("train", "tune")}
+    backbone = recipe.starting_point(this, architecture, device, chosen.weights)
+    network = recipe.start(backbone, architecture, task, banks["train"], chosen)
+    before = predict.predict(network, banks["tune"], chosen.precision)
+    tuning = {"tune": banks["tune"]}
+    history, _ = recipe.train(network, task, banks, chosen, tuning, progress=False)
     best = history[history["best"] == 1].iloc[0]
     return {
-        "tune_auc_start": auc(tune.labels[task].to_numpy(), before),
+        "tune_auc_start": auc(banks["tune"].labels[task].to_numpy(), before),
         "tune_auc": best["tune_auc"],
         "tune_loss": best["tune_loss"],
         "seconds": history["seconds"].sum(),
@@ -57,10 +51,8 @@ def train(
 
 def measure(name: str, case: dict, plane: str) -> dict:
     """One network of one case."""
-    this = study.load(name)
-    start = this.settings.weights, this.settings.head
     changes = {case["setting"]: case["value"], "seed": case["seed"]}
-    return case | train(this, case["architecture"], plane, case["task"], *start, **changes)
+    return case | train(study.load(name), case["architecture"], plane, case["task"], **changes)
 
 
 def all_cases(varied: list[str], tasks: list[str], seeds: int) -> list[dict]:

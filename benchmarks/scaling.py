@@ -9,6 +9,7 @@ for 2 exams of 9 to 70 slices, one exam a step; the plot lies beside the JSON.
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def new_bank(folder: Path, exams: int, slices: int) -> ExamBank:
 def measure(architecture: str, place: Path, runs: int) -> list[dict]:
     """Median seconds of a pass for every size; sizes in turns."""
     device = set_up()
-    settings = load("mrnet").training_settings(precision="auto")
+    settings = replace(load("mrnet").settings, precision="auto")
     cases = []
     for grows, sizes in SIZES.items():
         for exams, slices in sizes:

@@ -30,7 +30,8 @@ KEPT = ["tune_auc_start", "tune_auc", "tune_loss"]
 def measure(name: str, architecture: str, weights: str, head: str, plane: str) -> dict:
     """Train the networks of one start; gives means over the tasks, on the tuning exams."""
     this = study.load(name)
-    rows = [train(this, architecture, plane, task, weights, head) for task in this.settings.tasks]
+    start = {"weights": weights, "head": head}
+    rows = [train(this, architecture, plane, task, **start) for task in this.settings.tasks]
     row = {"architecture": architecture, "backbone": weights, "head": head, "plane": plane}
     return row | pd.DataFrame(rows)[KEPT].mean().to_dict()
 

@@ -17,6 +17,7 @@ take. The batch is the paper's, one exam.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,7 @@ TASK = "acl"
 
 
 def set_up(deterministic: bool = True) -> torch.device:
-    """The device as a study has it: see `mrnetlib.study.use_machine`; all cores."""
+    """The device as a study has it: see `mrnetlib.training.devices.use_machine`; all cores."""
     devices.keep_freed_memory()
     devices.set_deterministic(deterministic)
     return devices.choose_device()
@@ -66,7 +67,7 @@ def ours(
     for _ in plane.batches([[index] for index in range(len(plane))], TASK, torch.device("cpu")):
         pass  # an epoch reads every exam; this shows in the memory
     bank = plane.resident(device).select(chosen)
-    settings = load("mrnet").training_settings(precision=precision, compile=compiled)
+    settings = replace(load("mrnet").settings, precision=precision, compile=compiled)
     network = new_network(architecture, bank, device)
     devices.compile_backbone(network.backbone, compiled)
     optimizer = finetune.new_optimizer(network, settings)

@@ -22,6 +22,13 @@ ARCHITECTURE_TITLES = {
 }
 
 
+def known_architectures() -> list[str]:
+    """The names of torchvision's image classifiers, the paper's three among them."""
+    import torchvision.models  # heavy, and only asked for where others than the three are named
+
+    return torchvision.models.list_models(module=torchvision.models)
+
+
 def architecture_title(architecture: str) -> str:
     """The architecture's name in print, for example ``ResNet-18`` for ``resnet18``."""
     return ARCHITECTURE_TITLES.get(architecture, architecture)

@@ -19,7 +19,8 @@ from nbconvert import HTMLExporter
 
 from mrnetlib.files import InputError, write_text
 from mrnetlib.provenance import note_run
-from mrnetlib.study import Study, did_you_mean, prepare_weights
+from mrnetlib.settings import did_you_mean
+from mrnetlib.study import Study
 from mrnetlib.variants.recipes import check
 
 #: ipykernel 7 warns on every start about settings that papermill cannot make.
@@ -162,6 +163,8 @@ def run_pretraining(study: Study, architecture: str) -> None:
             f"study {study.name}: its weights are '{study.settings.weights}', not 'pretrained'; "
             "there is nothing to make."
         )
+    from mrnetlib.training.pretrain import prepare_weights
+
     start = perf_counter()
     prepare_weights(study, architecture, again=True)
     run = f"pretraining_{architecture}"

@@ -1,17 +1,50 @@
-"""The settings of a study: every key a study file may have, read and checked."""
+"""The settings of a study: every key a study file may have, read and checked.
+
+A key is one line of `Settings`: its type, its default, its limits, and the steps of the study that
+read it. What a checkpoint is compared by, and what the Snakefile runs again, follow from these.
+"""
 
 import contextlib
 import dataclasses
 import difflib
 import types
+from collections.abc import Hashable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import yaml
 
 from mrnetlib.files import InputError
-from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
+from mrnetlib.names import ARCHITECTURES, PLANES, TASKS, known_architectures
+
+#: The steps of a study in the chain's order.
+STEPS = ("exams", "preprocessing", "pretraining", "training", "fusion", "comparison", "choices")
+
+#: What only captions show is read whenever something is drawn.
+DRAWING = "drawing"
+
+
+def key(
+    default: Any,
+    *steps: str,
+    least: int = 0,
+    most: float = inf,
+    of: tuple[str, ...] = (),
+    augments: bool = False,
+) -> Any:
+    """A line of `Settings`.
+
+    Parameters
+    ----------
+    steps : those of `STEPS`, or `DRAWING`, that read the key themselves.
+    least, most : limits of a number.
+    of : the words that are allowed; none where any text is.
+    augments : whether the key is how far a training exam may be changed, 0 for not at all.
+    """
+    about = {"steps": steps, "least": least, "most": most, "of": of, "augments": augments}
+    return dataclasses.field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -19,25 +52,33 @@ class Settings:
     """Every key a study file may have; the defaults are the paper's settings.
 
     Exams
-        ``data``: ``phantom`` (made on the spot), ``mrnet`` (a folder in MRNet's layout, given by
-        ``exams_folder`` or the environment variable MRNET_FOLDER). ``phantom_*`` shape the
-        synthetic exams, see `mrnetlib.phantom`.
+        ``data``: synthetic ones made on the spot, or a folder in MRNet's layout, given by
+        ``exams_folder`` or the environment variable MRNET_FOLDER. ``phantom_*`` shape the
+        synthetic exams, see `mrnetlib.phantom`. ``tune_fraction`` of the training exams are held
+        out for early stopping.
     Preprocessing
-        ``image_size`` in pixels, ``standardize`` the intensities or not, ``tune_fraction`` of the
-        training exams held out for early stopping.
+        ``image_size`` in pixels, below which AlexNet has nothing left to pool; whether to
+        ``standardize`` the intensities.
     Networks
         ``weights``: ``imagenet``, ``none``, ``pretrained`` (self-supervised on
-        ``pretrain_slices``, see `mrnetlib.training.pretrain`), or a path with
-        ``{architecture}`` in it.
-        ``head``: ``random``, or ``probe``, see `mrnetlib.training.starting.probe_head`.
+        ``pretrain_slices``, see `mrnetlib.training.pretrain`), or a path, from the study's root,
+        with ``{architecture}`` in it. ``head``: see `mrnetlib.training.starting.probe_head`.
     Training
-        See `mrnetlib.training.finetune.TrainingSettings` and
-        `mrnetlib.training.augment.Augmentation`. ``threads``: of one training on a CPU, 0 for all
-        cores. Numbers do not depend on the cores when it is fixed. ``deterministic``: see
-        `mrnetlib.training.devices.set_deterministic`.
+        At most ``epochs`` passes over the training exams; ``patience``: epochs without a lower
+        loss on the tuning exams after which it stops. ``learning_rate`` and ``weight_decay`` of
+        ``torch.optim.Adam`` (the decay is an L2 penalty). ``batch_exams`` in a step; with batch
+        norm another number is another model.
+        ``flip`` with this probability, turn by at most ``rotation`` degrees and move by at most
+        ``shift`` pixels of 256 along each axis, see `mrnetlib.training.augment`; the paper's
+        "0.5 %" is read as a probability of 0.5.
+        ``precision``: bf16 is autocast, ``auto`` takes it where the processor or GPU has it.
+        ``compile``: see `mrnetlib.training.devices.compile_backbone`. ``deterministic``: see
+        `mrnetlib.training.devices.set_deterministic`. ``device``: ``auto``, or torch's name.
+        ``threads`` of one training on a CPU, 0 for all cores; numbers do not depend on the cores
+        when it is fixed. ``seed`` of all that is drawn.
     Choices
-        ``select_on``: the exams on which the best single plane is chosen (``tune``; ``test``
-        repeats the habit of published code). ``fuse_on``: the exams the fusion is fitted on.
+        ``fuse_on``: the exams the fusion is fitted on. ``select_on``: the exams on which the best
+        single plane is chosen (``test`` repeats the habit of published code).
     Trying the choices
         ``make choices`` trains again what ``choices_architectures`` and ``choices_tasks`` name,
         some of the study's own, once per variant and seed (`mrnetlib.variants.recipes`):
@@ -45,63 +86,75 @@ class Settings:
         of training exams by networks that did not see them.
     """
 
-    description: str = ""
-    data: str = "mrnet"
-    exams_folder: str | None = None
-    train_exams: int = 1130
-    test_exams: int = 120
-    phantom_format: str = "mrnet"
-    phantom_protocol: str = "full"
-    phantom_severity: float = 1.0
-    phantom_acl_severity: float = 1.0
-    phantom_meniscus_severity: float = 1.0
-    phantom_other_severity: float = 1.0
-    image_size: int = 256
-    standardize: bool = True
-    tune_fraction: float = 0.1
-    architectures: tuple[str, ...] = ARCHITECTURES
-    planes: tuple[str, ...] = PLANES
-    tasks: tuple[str, ...] = TASKS
-    weights: str = "imagenet"
-    pretrain_slices: int = 20_000
-    head: str = "random"
-    epochs: int = 50
-    patience: int = 10
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.1
-    batch_exams: int = 1
-    flip: float = 0.5
-    rotation: float = 25.0
-    shift: float = 25.0
-    precision: str = "fp32"
-    compile: str = "none"
-    deterministic: bool = True
-    device: str = "auto"
-    threads: int = 0
-    fuse_on: str = "train"
-    select_on: str = "tune"
-    seed: int = 0
-    choices_architectures: tuple[str, ...] = ARCHITECTURES
-    choices_tasks: tuple[str, ...] = TASKS
-    choices_seeds: int = 5
-    choices_folds: int = 5
+    description: str = key("", DRAWING)
+    data: str = key("mrnet", "exams", of=("phantom", "mrnet"))
+    exams_folder: str | None = key(None, "exams")
+    train_exams: int = key(1130, "exams", least=1)
+    test_exams: int = key(120, "exams", least=1)
+    phantom_format: str = key("mrnet", "exams", of=("dicom", "mrnet"))
+    phantom_protocol: str = key("full", "exams", of=("full", "small"))
+    phantom_severity: float = key(1.0, "exams")
+    phantom_acl_severity: float = key(1.0, "exams")
+    phantom_meniscus_severity: float = key(1.0, "exams")
+    phantom_other_severity: float = key(1.0, "exams")
+    image_size: int = key(256, "exams", "preprocessing", least=63)
+    standardize: bool = key(True, "preprocessing")
+    tune_fraction: float = key(0.1, "exams", most=1)
+    architectures: tuple[str, ...] = key(ARCHITECTURES, "fusion", "comparison", of=ARCHITECTURES)
+    planes: tuple[str, ...] = key(PLANES, "pretraining", "fusion", "comparison", of=PLANES)
+    tasks: tuple[str, ...] = key(TASKS, "fusion", "comparison", of=TASKS)
+    weights: str = key("imagenet", "training")
+    pretrain_slices: int = key(20_000, "pretraining")
+    head: str = key("random", "training", of=("random", "probe"))
+    epochs: int = key(50, "training", least=1)
+    patience: int = key(10, "training")
+    learning_rate: float = key(1e-4, "training")
+    weight_decay: float = key(0.1, "training")
+    batch_exams: int = key(1, "training", least=1)
+    flip: float = key(0.5, "training", most=1, augments=True)
+    rotation: float = key(25.0, "training", augments=True)
+    shift: float = key(25.0, "training", augments=True)
+    precision: str = key("fp32", "pretraining", "training", of=("fp32", "bf16", "auto"))
+    compile: str = key("none", "training", of=("none", "default", "graphs"))
+    deterministic: bool = key(True, "pretraining", "training")
+    device: str = key("auto", "pretraining", "training")
+    threads: int = key(0, "pretraining", "training")
+    fuse_on: str = key("train", "fusion", of=("train", "tune", "train+tune"))
+    select_on: str = key("tune", "comparison", of=("tune", "test"))
+    seed: int = key(0, "exams", "pretraining", "training")
+    choices_architectures: tuple[str, ...] = key(ARCHITECTURES, "choices", of=ARCHITECTURES)
+    choices_tasks: tuple[str, ...] = key(TASKS, "choices", of=TASKS)
+    choices_seeds: int = key(5, "choices", least=2)
+    choices_folds: int = key(5, "choices", least=2)
 
 
-CHOICES = {
-    "data": ("phantom", "mrnet"),
-    "phantom_format": ("dicom", "mrnet"),
-    "phantom_protocol": ("full", "small"),
-    "head": ("random", "probe"),
-    "precision": ("fp32", "bf16", "auto"),
-    "compile": ("none", "default", "graphs"),
-    "fuse_on": ("train", "tune", "train+tune"),
-    "select_on": ("tune", "test"),
-}
+KEYS = {field.name: field for field in dataclasses.fields(Settings)}
 
-AT_LEAST = dict.fromkeys(
-    ("train_exams", "test_exams", "image_size", "epochs", "batch_exams"), 1
-) | {"choices_seeds": 2, "choices_folds": 2}
-SHARES = ("tune_fraction", "flip")
+
+def keys_of(step: str) -> list[str]:
+    """The keys that a step of `STEPS` (or `DRAWING`) reads itself, in the order of `Settings`.
+
+    A step also depends on the files of those before it; ``choices`` trains, fuses and compares
+    again, and so reads the keys of these steps too.
+    """
+    return [name for name, field in KEYS.items() if step in field.metadata["steps"]]
+
+
+def augmentations() -> list[str]:
+    """The keys that say how far a training exam may be changed; all 0 is no augmentation."""
+    return [name for name, field in KEYS.items() if field.metadata["augments"]]
+
+
+def values_of(settings: Settings, step: str) -> dict[str, Any]:
+    """The settings that a step reads itself, to tell runs of it apart."""
+    return {name: getattr(settings, name) for name in keys_of(step)}
+
+
+def changed(settings: Settings, source: str = "parameter", **changes: Any) -> Settings:
+    """The settings with those `changes` that are not None, each checked as in a study file."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    checks = {name: checked(name, value, source) for name, value in given.items()}
+    return dataclasses.replace(settings, **checks)
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -113,23 +166,103 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f"Known are: {', '.join(sorted(known)[:40])}{more}."
 
 
+def checked(name: str, value: Any, source: str) -> Any:
+    """The value of a setting in its proper type, or an `InputError` that names `source`."""
+    kind = KEYS[name].type
+    allowed = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if value is None and type(None) in allowed:
+        return None
+    wanted = allowed[0]
+    if get_origin(wanted) is tuple:
+        return _words(name, value, source)
+    if wanted is float and type(value) in (int, str):
+        # A YAML 1.1 reader takes 1e-4 for text.
+        with contextlib.suppress(ValueError, OverflowError):
+            value = float(value)
+    if type(value) is not wanted:
+        raise InputError(
+            f"{source}: {name} is {value!r} ({type(value).__name__}), expected {wanted.__name__}."
+        )
+    _check_limits(name, value, source)
+    return value
+
+
+def _check_limits(name: str, value: Any, source: str) -> None:
+    about = KEYS[name].metadata
+    least, most, words = about["least"], about["most"], about["of"]
+    if words and value not in words:
+        raise InputError(f"{source}: {name} is '{value}', expected one of {', '.join(words)}.")
+    if type(value) not in (int, float):
+        return
+    if most < inf and not least <= value <= most:
+        raise InputError(
+            f"{source}: {name} is {value}, expected a share between {least} and {most}."
+        )
+    if not least <= value < inf:
+        raise InputError(f"{source}: {name} is {value}, expected a number of {least} or more.")
+
+
+def _words(name: str, value: Any, source: str) -> tuple[str, ...]:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not (isinstance(words, list | tuple) and words and all(isinstance(w, str) for w in words)):
+        raise InputError(f"{source}: {name} is {value!r}, expected a list of names.")
+    known = KEYS[name].metadata["of"]
+    if known is ARCHITECTURES and not set(words) <= set(known):
+        known = known_architectures()
+    for place, word in enumerate(words):
+        if word not in known:
+            raise InputError(f"{source}: {name}: '{word}'. {did_you_mean(word, list(known))}")
+        if word in words[:place]:
+            raise InputError(f"{source}: {name} names '{word}' twice, expected each once.")
+    return tuple(words)
+
+
+class _StudyLoader(yaml.SafeLoader):
+    """YAML without a key that is given twice, of which PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for place, _ in node.value:
+            name, line = self.construct_object(place, deep=True), place.start_mark.line + 1
+            if not isinstance(name, Hashable):
+                raise InputError(f"line {line}: {name!r} cannot be a key, expected a word.")
+            if name in seen:
+                raise InputError(
+                    f"line {line}: key '{name}' is given a second time. Take one of them out."
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    """The keys and values of one study file, unchecked but for their being keys and values."""
+    try:
+        # SafeLoader's own constructors, and the check for keys that are given twice.
+        values = yaml.load(path.read_text(encoding="utf-8"), _StudyLoader)
+    except InputError as error:
+        raise InputError(f"{path}, {error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error}). Save it as UTF-8.") from None
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: for a date that there is not
+        raise InputError(f"{path}: not valid YAML ({error}). Mend it.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected lines 'key: value', found {type(values).__name__}.")
+    return values
+
+
 def _read(path: Path, root: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read a study file and those that it extends, without checking the values."""
     if path in seen:
         raise InputError(f"{path}: extends itself. Take out the circle.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({error}). Mend it.") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected lines 'key: value', found {type(values).__name__}.")
-    known = [field.name for field in dataclasses.fields(Settings)]
-    for key in values:
-        if key not in (*known, "extends"):
-            raise InputError(f"{path}: unknown key '{key}'. {did_you_mean(str(key), known)}")
+    values = _parsed(path)
+    for name in values:
+        if name not in (*KEYS, "extends"):
+            raise InputError(f"{path}: unknown key '{name}'. {did_you_mean(str(name), list(KEYS))}")
     parent = values.pop("extends", None)
     if parent is None:
         return values
+    if not isinstance(parent, str):
+        raise InputError(f"{path}: extends is {parent!r}, expected the name of a study.")
     return _read(_study_file(parent, root), root, (*seen, path)) | values
 
 
@@ -141,61 +274,15 @@ def _study_file(name: str, root: Path) -> Path:
     return path
 
 
-def checked(key: str, value: Any, source: str) -> Any:
-    """The value of a setting in its proper type, or an `InputError` that names `source`."""
-    kind = {field.name: field.type for field in dataclasses.fields(Settings)}[key]
-    allowed = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    if value is None and type(None) in allowed:
-        return None
-    if get_origin(allowed[0]) is tuple:
-        words = value.replace(",", " ").split() if isinstance(value, str) else value
-        if isinstance(words, list | tuple) and words and all(isinstance(w, str) for w in words):
-            return _known_words(key, tuple(words), source)
-        raise InputError(f"{source}: {key} is {value!r}, expected a list of names.")
-    wanted = allowed[0]
-    if wanted is float and type(value) in (int, str):
-        # A YAML 1.1 reader takes 1e-4 for text.
-        with contextlib.suppress(ValueError):
-            value = float(value)
-    if type(value) is not wanted:
-        raise InputError(
-            f"{source}: {key} is {value!r} ({type(value).__name__}), expected {wanted.__name__}."
-        )
-    if key in CHOICES and value not in CHOICES[key]:
-        raise InputError(
-            f"{source}: {key} is '{value}', expected one of {', '.join(CHOICES[key])}."
-        )
-    least = AT_LEAST.get(key, 0)
-    if wanted in (int, float) and not least <= value < float("inf"):
-        raise InputError(f"{source}: {key} is {value}, expected a number of {least} or more.")
-    if key in SHARES and value > 1:
-        raise InputError(f"{source}: {key} is {value}, expected a share between 0 and 1.")
-    return value
-
-
-def _known_words(key: str, words: tuple[str, ...], source: str) -> tuple[str, ...]:
-    kind = key.removeprefix("choices_")
-    known = {"planes": PLANES, "tasks": TASKS, "architectures": ARCHITECTURES}[kind]
-    if kind == "architectures" and not set(words) <= set(known):
-        from mrnetlib.training.networks import (
-            known_architectures,  # torch is heavy, and seldom needed here
-        )
-
-        known = known_architectures()
-    for word in words:
-        if word not in known:
-            raise InputError(f"{source}: {key}: '{word}'. {did_you_mean(word, list(known))}")
-    return words
-
-
 def read(name: str, root: Path) -> Settings:
     """Read ``<root>/studies/<name>.yaml`` and what it extends.
 
     Raises
     ------
     InputError
-        For an unknown study or key (with the nearest known one), a value of the wrong type or
-        out of range, and YAML that cannot be read. The message names the file.
+        For an unknown study or key (with the nearest known one), a key that is given twice, a
+        value of the wrong type or out of range, and YAML that cannot be read. The message names
+        the file.
     """
     path = _study_file(name, root)
     values = {key: checked(key, value, str(path)) for key, value in _read(path, root).items()}

@@ -17,6 +17,7 @@ from conftest import COMBINATIONS
 from mrnetlib.exams import banks, check, intake, intensity, layout, mrnet
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.names import PLANES, SPLITS, TASKS
+from mrnetlib.settings import changed
 from mrnetlib.study import Study, load
 from mrnetlib.training import finetune, predict
 from mrnetlib.training.networks import ExamNetwork
@@ -99,7 +100,7 @@ def test_one_epoch_of_the_study_mrnet(mrnet_like, tmp_path, all_threads):
     # So few exams may leave one class to the tuning exams, which AUC cannot be asked of.
     tune = opened["tune"]
     tune.labels[TASK] = [0, 1]
-    training = study.training_settings(epochs=1)
+    training = changed(study.settings, epochs=1)
     network = ExamNetwork(starting_backbone("alexnet", "none"), train.mean, train.std)
     few = train.select([0, *np.flatnonzero(train.labels[TASK] != train.labels[TASK].iloc[0])[:2]])
     history = finetune.fit(network, few, tune, TASK, training, progress=False)

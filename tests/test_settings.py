@@ -2,7 +2,7 @@ import pytest
 
 from mrnetlib import settings
 from mrnetlib.files import InputError
-from mrnetlib.settings import Settings, read
+from mrnetlib.settings import KEYS, STEPS, Settings, changed, keys_of, read
 
 
 @pytest.fixture
@@ -63,12 +63,24 @@ def test_a_study_extends_another(write):
         ("data: dicom", "data is 'dicom', expected one of phantom, mrnet"),
         ("select_on: valid", "select_on is 'valid'"),
         ("planes: [axial, sagital]", "planes: 'sagital'. Did you mean 'sagittal'"),
+        ("planes: [axial, sagittal, axial]", "planes names 'axial' twice"),
+        ("tasks: acl,acl", "tasks names 'acl' twice"),
+        ("choices_architectures: [vgg11, vgg11]", "choices_architectures names 'vgg11' twice"),
+        ("image_size: 32", "image_size is 32, expected a number of 63 or more"),
+        (f"learning_rate: 1{'0' * 400}", "learning_rate is 10*"),
         ("tasks: []", "tasks is .*expected a list"),
         ("tasks: 3", "tasks is 3, expected a list"),
         ("architectures: [alexnet, resnet81]", "architectures: 'resnet81'. Did you mean 'resnet1"),
         ("- epochs", "expected lines 'key: value', found list"),
         ("", "expected lines 'key: value', found NoneType"),
         ("a: [", "not valid YAML"),
+        ("description: 2020-13-01", "not valid YAML .*month"),
+        ("seed: 1\nepochs: 3\nseed: 2\n", r"own\.yaml, line 3: key 'seed' is given a second time"),
+        ("data: {a: 1, a: 2}", "line 1: key 'a' is given a second time"),
+        ("? [seed]\n: 1", r"line 1: \['seed'\] cannot be a key"),
+        ("3: 4", "unknown key '3'"),
+        ("extends: [own]", r"extends is \['own'\], expected the name of a study"),
+        ("extends: 3", "extends is 3, expected the name of a study"),
         ("extends: nobody", r"nobody\.yaml: no such study"),
         ("extends: own", "extends itself"),
     ],
@@ -77,6 +89,47 @@ def test_bad_study_files_are_refused(write, text, message):
     with pytest.raises(InputError, match=message) as caught:
         read("own", write(text))
     assert "studies" in str(caught.value), "the message names the file"
+
+
+def test_a_study_file_in_another_encoding_is_refused(write):
+    root = write("")
+    (root / "studies" / "own.yaml").write_bytes("description: Männerknie".encode("latin-1"))
+    with pytest.raises(InputError, match=r"own\.yaml: not UTF-8 text"):
+        read("own", root)
+
+
+def test_some_planes_tasks_and_architectures_in_any_order(write):
+    text = "planes: [sagittal, axial]\ntasks: acl\narchitectures: [densenet121, alexnet]\n"
+    chosen = read("own", write(text))
+    assert chosen.planes == ("sagittal", "axial")
+    assert chosen.tasks == ("acl",)
+    assert chosen.architectures == ("densenet121", "alexnet")
+
+
+def test_every_key_is_read_by_known_steps_and_has_a_default_within_its_limits():
+    for name, field in KEYS.items():
+        steps = field.metadata["steps"]
+        assert steps and set(steps) <= {*STEPS, settings.DRAWING}, name
+        assert settings.checked(name, field.default, "default") == field.default
+    read_by_none = [step for step in STEPS if not keys_of(step)]
+    assert read_by_none == []
+
+
+def test_a_step_names_the_keys_that_it_reads():
+    assert keys_of("pretraining") == [
+        "planes", "pretrain_slices", "precision", "deterministic", "device", "threads", "seed",
+    ]  # fmt: skip
+    assert keys_of("comparison") == ["architectures", "planes", "tasks", "select_on"]
+    assert keys_of(settings.DRAWING) == ["description"]
+    assert settings.augmentations() == ["flip", "rotation", "shift"]
+
+
+def test_a_notebooks_parameters_replace_settings_and_are_checked():
+    own = Settings(epochs=7, rotation=5.0)
+    chosen = changed(own, epochs=None, seed=4, learning_rate="1e-3")
+    assert chosen == Settings(epochs=7, rotation=5.0, seed=4, learning_rate=1e-3)
+    with pytest.raises(InputError, match="parameter: epochs is 'many'"):
+        changed(own, epochs="many")
 
 
 def test_an_unknown_study_is_named_with_the_nearest_known(write):

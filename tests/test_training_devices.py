@@ -7,12 +7,12 @@ from conftest import needs_gpu, tiny_network
 from torch import nn
 
 from mrnetlib.files import InputError
+from mrnetlib.settings import KEYS, Settings
 from mrnetlib.training import devices, finetune
-from mrnetlib.training.augment import Augmentation
 
 
 def test_unknown_precisions_and_devices_are_refused():
-    with pytest.raises(InputError, match="precision 'fp61': expected fp32, bf16 or auto"):
+    with pytest.raises(InputError, match="precision is 'fp61', expected one of fp32, bf16, auto"):
         devices.autocast("fp61", torch.device("cpu"))
     with pytest.raises(InputError, match="device 'gpu': not to be had"):
         devices.choose_device("gpu")
@@ -60,14 +60,15 @@ def test_freed_memory_is_kept():
 
 
 def test_an_unknown_way_to_compile_is_refused():
-    with pytest.raises(InputError, match="compile 'yes': expected none, default or graphs"):
+    with pytest.raises(InputError, match="compile is 'yes', expected one of none, default, gr"):
         devices.compile_backbone(nn.Identity(), "yes")
+    assert KEYS["compile"].metadata["of"] == ("none", *devices.COMPILE_MODES)
 
 
 def quick_training(planted, device="cpu", **changes):
     """Losses of a short training of the tiny network, and its parameters."""
-    settings = finetune.TrainingSettings(
-        epochs=2, learning_rate=0.01, batch_exams=3, augmentation=Augmentation(0, 5, 8), **changes
+    settings = Settings(
+        epochs=2, learning_rate=0.01, batch_exams=3, flip=0, rotation=5, shift=8, **changes
     )
     network = tiny_network(batch_norm=True).to(device)
     banks = (planted[split].resident(torch.device(device)) for split in ("train", "tune"))
@@ -106,3 +107,17 @@ def test_a_compiled_network_on_a_gpu_learns_the_same(planted, mode):
     losses, _ = quick_training(planted, "cuda")
     compiled, _ = quick_training(planted, "cuda", compile=mode)
     assert compiled == pytest.approx(losses, rel=1e-3)
+
+
+def test_the_machine_is_set_up_for_repeatable_numbers():
+    before = torch.get_num_threads()
+    try:
+        device = devices.use_machine(Settings(device="cpu", threads=2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert device.type == "cpu"
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+    with pytest.raises(InputError, match="device 'tpu9'"):
+        devices.use_machine(Settings(device="tpu9"))

@@ -1,5 +1,6 @@
 import copy
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,21 +11,18 @@ from torch.nn import functional
 from mrnetlib.evaluation.metrics import auc
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError
+from mrnetlib.settings import Settings
 from mrnetlib.training import checkpoints, devices, finetune, predict
-from mrnetlib.training.augment import Augmentation
 from mrnetlib.training.checkpoints import fingerprint
-from mrnetlib.training.finetune import TrainingSettings
 
 #: Small shifts leave the planted squares in sight; 16 pixels stand for 256.
-GENTLE = Augmentation(flip=0, rotation=5, shift=8)
-QUICK = TrainingSettings(
-    epochs=4, learning_rate=0.02, weight_decay=1e-4, batch_exams=5, augmentation=GENTLE
-)
+GENTLE = {"flip": 0, "rotation": 5, "shift": 8}
+QUICK = Settings(epochs=4, learning_rate=0.02, weight_decay=1e-4, batch_exams=5, **GENTLE)
 
 
 def changed(**changes):
     """`QUICK` with other values."""
-    return TrainingSettings(**{**vars(QUICK), **changes})
+    return replace(QUICK, **changes)
 
 
 def trained(planted, settings=QUICK, task="acl", checkpoint=None, **network):
@@ -261,12 +259,12 @@ def test_tuning_exams_of_one_class_are_refused_before_training(planted):
     with pytest.raises(
         InputError, match="tune exams, sagittal: all 10 have the same label for acl"
     ):
-        finetune.fit(tiny_network(), planted["train"], one_class, "acl", TrainingSettings())
+        finetune.fit(tiny_network(), planted["train"], one_class, "acl", Settings())
 
 
 def test_a_mended_label_is_another_training(planted, tmp_path):
     train, tune = planted["train"], planted["tune"]
-    settings = TrainingSettings(epochs=1)
+    settings = Settings(epochs=1)
     path = tmp_path / "network.pt"
     finetune.fit(tiny_network(), train, tune, "acl", settings, path, progress=False)
     before = torch.load(path, weights_only=True)["identity"]

@@ -10,8 +10,8 @@ from torch import nn
 from mrnetlib.files import InputError
 from mrnetlib.names import ARCHITECTURES
 from mrnetlib.training import networks
+from mrnetlib.training.checkpoints import save_tensors
 from mrnetlib.training.networks import ExamNetwork, build_backbone, load_file, load_state
-from mrnetlib.training.pretrain import save_backbone
 from mrnetlib.training.starting import starting_backbone
 
 FEATURES = {"alexnet": 256, "resnet18": 512, "googlenet": 1024, "densenet121": 1024}
@@ -33,11 +33,14 @@ def test_slices_become_one_logit_per_exam(architecture):
     assert all(p.grad is not None for p in network.parameters()), "all parameters are trained"
 
 
-@pytest.mark.parametrize("architecture", ["alexnet", "resnet18", "densenet121"])
-def test_one_channel_is_three_equal_channels(architecture):
-    """The grey first convolution against torchvision's own classifier fed grey as RGB."""
+def with_torchvisions_own(architecture, imagenet=True):
+    """A backbone, and torchvision's network of the same weights for three channels.
+
+    Random weights stand in for ImageNet's, whose input torchvision transforms.
+    """
     torch.manual_seed(0)
     backbone = build_backbone(architecture).eval()
+    networks.initialize_kaiming(backbone)
     original = networks.build_classifier(architecture).eval()
     names = backbone.state_dict()
     if isinstance(backbone, nn.Sequential):
@@ -47,11 +50,66 @@ def test_one_channel_is_three_equal_channels(architecture):
         original.fc = nn.Identity()
     else:
         original.avgpool, original.classifier = nn.AdaptiveAvgPool2d(1), nn.Identity()
-    x = slices_of(2) / 255
+    if imagenet:
+        networks.expect_imagenet_channels(backbone)
+        original.transform_input = hasattr(original, "transform_input")
+    return backbone, original
+
+
+@pytest.mark.parametrize("imagenet", [True, False])
+@pytest.mark.parametrize(
+    "architecture", ["alexnet", "resnet18", "googlenet", "inception_v3", "densenet121"]
+)
+def test_one_channel_is_three_equal_channels(architecture, imagenet):
+    """The grey first convolution against torchvision's own classifier fed grey as RGB."""
+    backbone, original = with_torchvisions_own(architecture, imagenet)
+    x = slices_of(2, 96) / 50 - 2.5
+    grey, colour = backbone(x), original(x.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(grey, colour, rtol=1e-4, atol=1e-5 * colour.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "first"),
+    [("googlenet", "conv1.conv"), ("inception_v3", "Conv2d_1a_3x3.conv")],
+)
+def test_transformed_channels_have_their_own_gradients(architecture, first):
+    """So Adam's steps and the weight decay are those of torchvision's network."""
+    backbone, original = with_torchvisions_own(architecture)
+    x = slices_of(2, 32) / 50 - 2.5
+    ours, theirs = backbone.get_submodule(first), original.get_submodule(first)
+    ours(x).square().mean().backward()
+    theirs(original._transform_input(x.expand(-1, 3, -1, -1))).square().mean().backward()
+    assert not torch.allclose(ours.weight.grad[:, 0], ours.weight.grad[:, 1], rtol=1e-2)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_what_the_channels_are_goes_where_the_weights_go(tmp_path):
+    backbone, _ = with_torchvisions_own("googlenet")
+    x = slices_of(2, 32) / 50 - 2.5
+    wanted, plain = backbone(x), build_backbone("googlenet").eval()
+    assert torch.equal(copy.deepcopy(backbone)(x), wanted)
+    plain.load_state_dict(backbone.state_dict())
+    assert torch.equal(plain(x), wanted)
+    save_tensors(tmp_path / "own.pt", backbone.state_dict())
+    assert torch.equal(starting_backbone("googlenet", str(tmp_path / "own.pt")).eval()(x), wanted)
+    network = ExamNetwork(backbone, 100, 50)
+    again = ExamNetwork(build_backbone("googlenet"), 0, 1)
+    again.load_state_dict(network.state_dict())
+    exam = slices_of(2, 32)
     with torch.no_grad():
-        grey, colour = backbone(x), original(x.expand(-1, 3, -1, -1))
-    scale = colour.abs().max()
-    assert (grey - colour).abs().max() < 1e-5 * max(1, scale)
+        logit = network.eval()(exam, [2])
+        assert torch.equal(again.eval()(exam, [2]), logit)
+        first, fast = network.backbone.conv1.conv, network.normalized(exam)
+        with torch.autocast("cpu", torch.bfloat16):
+            short = first(fast)
+    assert short.dtype == torch.bfloat16
+    torch.testing.assert_close(short.float(), first(fast), rtol=0.02, atol=0.05)
+
+
+def test_without_imagenet_weights_nothing_is_kept_of_the_channels():
+    for architecture in ("googlenet", "inception_v3", "alexnet"):
+        state = build_backbone(architecture).state_dict()
+        assert not [name for name in state if name.endswith(networks.AFFINE)]
 
 
 def test_the_first_convolution_keeps_its_three_channel_weights():
@@ -112,6 +170,12 @@ def test_features_have_no_dropout(architecture):
     assert not any(isinstance(layer, nn.Dropout) for layer in layers)
 
 
+def test_the_smallest_image_of_an_architecture_is_named():
+    networks.check_image_size("alexnet", 63)
+    with pytest.raises(InputError, match="image_size is 64, and inception_v3 takes 75 pixels"):
+        networks.check_image_size("inception_v3", 64)
+
+
 @pytest.mark.parametrize("architecture", ["resnet81", "AlexNet", "swin_t", "raft_large"])
 def test_unknown_and_unfit_architectures_are_refused(architecture):
     with pytest.raises(InputError, match=f"architecture '{architecture}'.*alexnet"):
@@ -123,18 +187,11 @@ def test_unknown_and_unfit_architectures_are_refused(architecture):
 @pytest.mark.parametrize("architecture", ["squeezenet1_1", "resnet18", "densenet121"])
 def test_weights_survive_their_file(architecture, tmp_path):
     first, second = (starting_backbone(architecture, "none", seed) for seed in (0, 1))
-    save_backbone(first, tmp_path / f"{architecture}.pt")
+    save_tensors(tmp_path / f"{architecture}.pt", first.state_dict())
     load_file(second, tmp_path / f"{architecture}.pt")
     x = slices_of(2)
     with torch.no_grad():
         assert torch.equal(first.eval()(x), second.eval()(x))
-
-
-def test_the_architecture_may_stand_in_the_path(tmp_path):
-    save_backbone(starting_backbone("resnet18", "none"), tmp_path / "{own}-resnet18.pt")
-    loaded = starting_backbone("resnet18", str(tmp_path / "{own}-{architecture}.pt"), seed=5)
-    wanted = starting_backbone("resnet18", "none").state_dict()
-    assert all(torch.equal(value, wanted[name]) for name, value in loaded.state_dict().items())
 
 
 def test_torchvisions_own_file_loads_without_its_classifier(tmp_path):
@@ -173,7 +230,7 @@ def test_what_are_no_weights_is_refused(tmp_path):
 def test_a_full_disk_is_one_clear_error(tmp_path):
     backbone = starting_backbone("resnet18", "none")
     with full_disk(100_000), pytest.raises(InputError, match=r"a\.pt: could not be written"):
-        save_backbone(backbone, tmp_path / "a.pt")
+        save_tensors(tmp_path / "a.pt", backbone.state_dict())
     assert files_in(tmp_path) == []
 
 
@@ -239,15 +296,20 @@ def test_cached_imagenet_weights_are_loaded_without_network(cache, monkeypatch, 
     torch.save(classifier.state_dict(), path)
     expected = path.stem.rpartition("-")[2]
     monkeypatch.setattr(networks, "sha256", lambda path: expected + "0" * 56)
-    backbone = starting_backbone(architecture, "imagenet")
     theirs = classifier.state_dict()
-    assert all(torch.equal(value, theirs[name]) for name, value in backbone.state_dict().items())
+    for weights in ("imagenet", str(path)):  # by its name, or the same file by its path
+        state = starting_backbone(architecture, weights).state_dict()
+        noted = state.pop(f"conv1.conv.{networks.AFFINE}", None)
+        assert (noted is not None) == (architecture == "googlenet")
+        assert all(torch.equal(value, theirs[name]) for name, value in state.items())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_layer_works_in_the_fast_memory_format(architecture):
     """One grey channel fits every format, and torch falls back to the slow one by itself."""
-    network = ExamNetwork(build_backbone(architecture), 100, 50)
+    backbone = build_backbone(architecture)
+    networks.expect_imagenet_channels(backbone)
+    network = ExamNetwork(backbone, 100, 50)
     slow = []
 
     def look(name):

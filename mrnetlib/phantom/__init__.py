@@ -10,6 +10,7 @@ from mrnetlib.phantom.cohort import (
     describe_exam,
     draw_labels,
     make_exam,
+    protocol_of,
     small_protocol,
 )
 from mrnetlib.phantom.lesions import LESIONS, Lesion
@@ -29,6 +30,7 @@ __all__ = [
     "make_exam",
     "measure",
     "paint_knee",
+    "protocol_of",
     "small_protocol",
     "write_exams",
 ]

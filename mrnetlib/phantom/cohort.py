@@ -15,6 +15,7 @@ from mrnetlib.phantom.canvas import rotation
 from mrnetlib.phantom.lesions import Lesion, draw_lesions
 from mrnetlib.phantom.surgery import Surgeon
 from mrnetlib.phantom.tissues import draw_scanner
+from mrnetlib.settings import Settings
 
 #: Slices per exam in MRNet-v1.0's train set: least, median, most.
 SLICES = {plane: counts[:3] for plane, counts in mrnet.SLICES["train"].items()}
@@ -94,6 +95,15 @@ def small_protocol(image_size: int = 64, field_of_view_mm: float = 96.0, **chang
         "other_severity": 1.2,
     } | changes
     return Protocol(image_size, field_of_view_mm, **settings)
+
+
+def protocol_of(settings: Settings) -> Protocol:
+    """How a study's exams are acquired: `small_protocol` or, at 256 pixels, MRNet's."""
+    names = ("severity", "acl_severity", "meniscus_severity", "other_severity")
+    severities = {name: getattr(settings, f"phantom_{name}") for name in names}
+    if settings.phantom_protocol == "small":
+        return small_protocol(settings.image_size, **severities)
+    return Protocol(settings.image_size, **severities)
 
 
 @dataclass(frozen=True)

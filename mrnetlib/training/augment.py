@@ -5,36 +5,24 @@ augmentation can be replayed, tested and shown. All slices of an exam share one 
 stays one knee.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from mrnetlib.settings import Settings
 
 #: Shifts are given in pixels of MRNet's 256 x 256 slices and scale with the image size.
 REFERENCE_SIZE = 256
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How far an exam may be changed.
-
-    Attributes
-    ----------
-    flip : probability of a horizontal flip, 0..1.
-    rotation : largest angle in degrees; angles are uniform in -rotation..rotation.
-    shift : largest shift along each axis, in pixels at 256 x 256.
-
-    The defaults are the paper's (its "0.5 %" is read as a probability of 0.5).
-    """
-
-    flip: float = 0.5
-    rotation: float = 25.0
-    shift: float = 25.0
-
-
-def draw(exams: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+def draw(exams: int, settings: Settings, generator: torch.Generator) -> Tensor:
     """Draw one transform per exam.
+
+    Parameters
+    ----------
+    settings : ``flip`` is the probability of a horizontal flip; angles are uniform in
+        -``rotation``..``rotation`` degrees, shifts along each axis in -``shift``..``shift`` pixels
+        at 256 x 256.
 
     Returns
     -------
@@ -43,9 +31,9 @@ def draw(exams: int, augmentation: Augmentation, generator: torch.Generator) -> 
     """
     uniform = torch.rand(exams, 4, generator=generator)
     drawn = uniform * 2 - 1  # 0..1 -> -1..1
-    drawn[:, 0] = (uniform[:, 0] < augmentation.flip).float()
-    drawn[:, 1] *= augmentation.rotation
-    drawn[:, 2:] *= augmentation.shift
+    drawn[:, 0] = (uniform[:, 0] < settings.flip).float()
+    drawn[:, 1] *= settings.rotation
+    drawn[:, 2:] *= settings.shift
     return drawn
 
 

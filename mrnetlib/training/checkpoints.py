@@ -1,5 +1,6 @@
 """What a training has reached, kept in a file after every epoch so that it can go on from there."""
 
+import functools
 import hashlib
 import io
 from pathlib import Path
@@ -10,7 +11,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from mrnetlib.files import InputError, written_whole
+from mrnetlib.files import InputError, code_digest, written_whole
+
+
+@functools.cache
+def code() -> str:
+    """SHA-256 of what this package does: what another one has trained is not taken for its own."""
+    return code_digest(Path(__file__).parent)
 
 
 def fingerprint(network: nn.Module) -> str:

@@ -7,9 +7,11 @@ import sys
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from mrnetlib.files import InputError
+from mrnetlib.settings import Settings, checked
 
 #: How `compile_backbone` may compile: torch.compile's modes by the study's words.
 COMPILE_MODES = {"default": "default", "graphs": "reduce-overhead"}
@@ -27,6 +29,20 @@ def choose_device(name: str = "auto") -> torch.device:
         ) from None
 
 
+def use_machine(settings: Settings) -> torch.device:
+    """Choose the device and the number of threads that a study's settings name.
+
+    With a fixed number of threads, results are repeatable on one processor. On a GPU see
+    `set_deterministic`.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+        threadpool_limits(settings.threads)
+    keep_freed_memory()
+    set_deterministic(settings.deterministic)
+    return choose_device(settings.device)
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies in bfloat16 itself rather than by emulation."""
     if device.type == "cuda":
@@ -42,8 +58,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
     What bf16 does to the networks' AUC is measured by ``benchmarks.recipe``.
     """
-    if precision not in ("fp32", "bf16", "auto"):
-        raise InputError(f"precision '{precision}': expected fp32, bf16 or auto.")
+    checked("precision", precision, "training")
     if precision == "auto":
         return "bf16" if has_bf16(device) else "fp32"
     return precision
@@ -110,9 +125,6 @@ def compile_backbone(backbone: nn.Module, mode: str) -> None:
     mode : ``none``, ``default``, or ``graphs``, which on a GPU records a CUDA graph for every
         number of slices, so that small networks no longer wait for the processor.
     """
-    if mode == "none":
-        return
-    if mode not in COMPILE_MODES:
-        raise InputError(f"compile '{mode}': expected none, {' or '.join(COMPILE_MODES)}.")
-    # Exams differ in their number of slices: one program for all of them.
-    backbone.compile(dynamic=True, mode=COMPILE_MODES[mode])
+    if checked("compile", mode, "training") != "none":
+        # Exams differ in their number of slices: one program for all of them.
+        backbone.compile(dynamic=True, mode=COMPILE_MODES[mode])

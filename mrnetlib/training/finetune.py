@@ -5,7 +5,6 @@ and updates all parameters with Adam; the training stops when the tuning exams n
 """
 
 import hashlib
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -19,44 +18,12 @@ from tqdm.auto import tqdm
 from mrnetlib.evaluation.metrics import auc
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError
+from mrnetlib.settings import Settings, values_of
 from mrnetlib.training import augment
-from mrnetlib.training.augment import Augmentation
-from mrnetlib.training.checkpoints import TrainingState, fingerprint
+from mrnetlib.training.checkpoints import TrainingState, code, fingerprint
 from mrnetlib.training.devices import arithmetic, autocast, compile_backbone
 from mrnetlib.training.networks import ExamNetwork
 from mrnetlib.training.predict import predict
-
-#: Raised when this loop, the augmentation or the networks change what a training gives, so that no
-#: checkpoint from before is taken for it.
-TRAINING_VERSION = 2
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a network is trained; the defaults are the paper's.
-
-    Attributes
-    ----------
-    epochs : most passes over the training exams.
-    patience : epochs without a lower loss on the tuning exams after which training stops.
-    learning_rate, weight_decay : of ``torch.optim.Adam`` (the decay is an L2 penalty).
-    batch_exams : exams in a step. With batch norm another number is another model.
-    augmentation : flip, rotation and shift of a training exam.
-    precision : ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the processor or GPU has it.
-    compile : of the backbone, ``none``, ``default`` or ``graphs``, see
-        `mrnetlib.training.devices.compile_backbone`.
-    seed : of the order of exams, the augmentation and dropout.
-    """
-
-    epochs: int = 50
-    patience: int = 10
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.1
-    batch_exams: int = 1
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    precision: str = "fp32"
-    compile: str = "none"
-    seed: int = 0
 
 
 def seed_of(*parts: object) -> int:
@@ -85,7 +52,7 @@ def loss_of(logits: Tensor, labels: Tensor, weights: tuple[float, float]) -> Ten
     return functional.binary_cross_entropy_with_logits(logits.float(), labels, weight)
 
 
-def new_optimizer(network: ExamNetwork, settings: TrainingSettings) -> torch.optim.Adam:
+def new_optimizer(network: ExamNetwork, settings: Settings) -> torch.optim.Adam:
     """Adam over all parameters, its step fused into one."""
     return torch.optim.Adam(
         network.parameters(),
@@ -100,7 +67,7 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     bank: ExamBank,
     task: str,
-    settings: TrainingSettings,
+    settings: Settings,
     epoch: int,
 ) -> float:
     """One pass over the training exams in a new order; returns the mean loss of its steps.
@@ -116,7 +83,7 @@ def train_epoch(
     losses = []
     steps = torch.randperm(len(bank), generator=generator).split(settings.batch_exams)
     for batch in bank.batches(steps, task, device):
-        drawn = augment.draw(len(batch.lengths), settings.augmentation, generator)
+        drawn = augment.draw(len(batch.lengths), settings, generator)
         slices = augment.apply(batch.slices, batch.lengths, drawn)
         with autocast(settings.precision, device):
             logits = network(slices, batch.lengths)
@@ -133,7 +100,7 @@ def fit(
     train: ExamBank,
     tune: ExamBank,
     task: str,
-    settings: TrainingSettings,
+    settings: Settings,
     checkpoint: Path | None = None,
     progress: bool = True,
     save_every: float = 0.0,
@@ -162,10 +129,10 @@ def fit(
                 f"{task}. Use more exams, or another tune_fraction."
             )
     identity = {
-        "version": TRAINING_VERSION,
+        "code": code(),
         **arithmetic(settings.precision, network.mean.device),
         "task": task,
-        "settings": asdict(settings),
+        "settings": values_of(settings, "training"),
         "exams": [bank.digest() for bank in (train, tune)],
         "start": fingerprint(network),
     }

@@ -15,10 +15,17 @@ import torchvision
 from torch import Tensor, nn
 
 from mrnetlib.files import InputError, sha256, written_whole
-from mrnetlib.names import ARCHITECTURES
+from mrnetlib.names import ARCHITECTURES, known_architectures
 
-#: Spatial side of the image on which a backbone's number of features is counted.
-PROBE_SIZE = 64
+#: Spatial side of the image on which a backbone's number of features is counted: all take it.
+PROBE_SIZE = 96
+
+#: Of the red, green and blue values (0..1) of ImageNet's training images.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+#: Name of `GreyConv2d`'s buffer.
+AFFINE = "affine"
 
 
 class GreyConv2d(nn.Conv2d):
@@ -27,12 +34,33 @@ class GreyConv2d(nn.Conv2d):
     Three equal channels give the same sum as one channel under the weights' sum, at a third of
     the work. The parameter keeps its three channels, so that Adam's steps and the weight decay
     are those of the ordinary network.
+
+    The ImageNet weights of GoogLeNet and Inception expect the channels scaled and shifted, each
+    its own way. `expect` notes that in a buffer, which goes where the weights go; without it there
+    is no buffer, and the channels are taken as they come.
     """
+
+    def expect(self, affine: Tensor) -> None:
+        """Take channel c as ``affine[0, c] * slices + affine[1, c]``; affine (2, 3)."""
+        self.register_buffer(AFFINE, affine)
 
     def forward(self, slices: Tensor) -> Tensor:
         """(S, 1, H, W) -> (S, C, H', W')."""
-        weight = self.weight.sum(1, keepdim=True)  # (C, 3, k, k) -> (C, 1, k, k)
-        return self._conv_forward(slices, weight, self.bias)
+        affine = getattr(self, AFFINE, None)
+        if affine is None:
+            weight = self.weight.sum(1, keepdim=True)  # (C, 3, k, k) -> (C, 1, k, k)
+            return self._conv_forward(slices, weight, self.bias)
+        scaled, shifted = (
+            (self.weight * row.view(1, 3, 1, 1)).sum(1, keepdim=True) for row in affine
+        )  # (C, 3, k, k) -> (C, 1, k, k), twice
+        # The shift comes before the zeros around the image: at the borders it is no plain bias.
+        constant = self._conv_forward(torch.ones_like(slices[:1]), shifted, None)
+        return self._conv_forward(slices, scaled, self.bias) + constant
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest) -> None:
+        if prefix + AFFINE in state_dict:
+            self.expect(torch.empty_like(state_dict[prefix + AFFINE], device=self.weight.device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def _with_grey_input(backbone: nn.Module) -> nn.Module:
@@ -72,11 +100,6 @@ def _without_classifier(backbone: nn.Module, architecture: str) -> nn.Module:
     )
 
 
-def known_architectures() -> list[str]:
-    """The names of torchvision's image classifiers."""
-    return torchvision.models.list_models(module=torchvision.models)
-
-
 def build_classifier(architecture: str) -> nn.Module:
     """torchvision's ImageNet classifier of that name with random weights."""
     if architecture not in known_architectures():
@@ -99,6 +122,30 @@ def build_backbone(architecture: str) -> nn.Module:
     """
     backbone = _without_classifier(build_classifier(architecture), architecture)
     return _with_grey_input(backbone)
+
+
+def check_image_size(architecture: str, size: int) -> None:
+    """Refuse images on which an architecture has nothing left to pool, and name the smallest.
+
+    Only shapes are computed (torch's meta device), so this takes no time to speak of.
+    """
+    with torch.device("meta"):
+        backbone = build_backbone(architecture).eval()
+
+    def takes(side: int) -> bool:
+        try:
+            with torch.no_grad():
+                backbone(torch.zeros(1, 1, side, side, device="meta"))
+        except RuntimeError:
+            return False
+        return True
+
+    if not takes(size):
+        smallest = next(filter(takes, range(1, PROBE_SIZE + 1)))
+        raise InputError(
+            f"image_size is {size}, and {architecture} takes {smallest} pixels or more. Set "
+            "image_size in the study file to that, or choose another architecture."
+        )
 
 
 def count_features(backbone: nn.Module) -> int:
@@ -213,6 +260,21 @@ def load_imagenet(backbone: nn.Module, architecture: str) -> None:
     classifier = torchvision.models.get_model(architecture, weights="IMAGENET1K_V1")
     state = _without_classifier(classifier, architecture).state_dict()
     load_state(backbone, state, f"ImageNet weights of {architecture}")
+    expect_imagenet_channels(backbone)
+
+
+def expect_imagenet_channels(backbone: nn.Module) -> None:
+    """Have a backbone take its channels as torchvision's ImageNet weights expect them, in place.
+
+    Those of GoogLeNet and Inception were trained on (pixel - 0.5) / 0.5. torchvision, with
+    ``transform_input``, has them take pixels normalized by ImageNet's mean and deviation all the
+    same, and so turns each channel x into ``x * deviation / 0.5 + (mean - 0.5) / 0.5``.
+    """
+    if not hasattr(backbone, "transform_input"):
+        return
+    mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
+    first = next(part for part in backbone.modules() if isinstance(part, GreyConv2d))
+    first.expect(torch.stack([deviation / 0.5, (mean - 0.5) / 0.5]))
 
 
 def load_file(backbone: nn.Module, path: Path) -> None:
@@ -248,4 +310,5 @@ def load_state(backbone: nn.Module, state: dict[str, Tensor], source: str) -> No
             f"{len(wrong)} of another shape, first {(missing + wrong)[0]}). Use the file of the "
             "same architecture."
         )
-    backbone.load_state_dict({name: state[name] for name in own}, strict=False)
+    kept = [*own, *(name for name in state if name.endswith(f".{AFFINE}"))]
+    backbone.load_state_dict({name: state[name] for name in kept}, strict=False)

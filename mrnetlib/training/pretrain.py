@@ -8,6 +8,7 @@ rotated (Gidaris et al. 2018), and where in the stack it lies.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,25 +17,25 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from mrnetlib.exams.banks import ExamBank
-from mrnetlib.training.checkpoints import save_tensors
-from mrnetlib.training.devices import autocast
+from mrnetlib.files import write_csv
+from mrnetlib.settings import Settings, values_of
+from mrnetlib.study import Study
+from mrnetlib.training.checkpoints import code, load_checkpoint, save_tensors
+from mrnetlib.training.devices import arithmetic, autocast, use_machine
 from mrnetlib.training.finetune import seed_of
-from mrnetlib.training.networks import count_features
+from mrnetlib.training.networks import check_image_size, count_features
+from mrnetlib.training.starting import starting_backbone
 
 #: Outputs of the pretext head: planes, quarter turns, place in the stack.
 HEADS = {"plane": 3, "turn": 4, "place": 1}
 
+#: In a file of pretrained weights beside the tensors: what they were made from.
+MADE_FROM = "made_from"
 
-@dataclass(frozen=True)
-class PretrainSettings:
-    """How a backbone is pretrained: slices shown in all, slices a step, and Adam's rate."""
-
-    slices: int = 20_000
-    batch: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    precision: str = "fp32"
-    seed: int = 0
+#: Slices of a step, Adam's largest rate, and its weight decay.
+BATCH = 64
+LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,14 @@ def pretext_losses(answers: Tensor, batch: PretextBatch) -> dict[str, Tensor]:
 
 
 def pretrain(
-    backbone: nn.Module, banks: list[ExamBank], settings: PretrainSettings, progress: bool = True
+    backbone: nn.Module, banks: list[ExamBank], settings: Settings, progress: bool = True
 ) -> pd.DataFrame:
     """Pretrain a backbone in place on the slices of the training exams, without labels.
 
     Parameters
     ----------
     banks : the training banks of the planes.
+    settings : ``pretrain_slices`` are shown in all; ``precision`` and ``seed``.
 
     Returns
     -------
@@ -109,14 +111,12 @@ def pretrain(
     model = nn.Sequential(backbone, head).train()
     mean = sum(bank.mean for bank in banks) / len(banks)
     std = sum(bank.std for bank in banks) / len(banks)
-    steps = max(1, settings.slices // settings.batch)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps)
+    steps = max(1, settings.pretrain_slices // BATCH)
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps)
     rows = []
     for _ in tqdm(range(steps), "pretraining", disable=not progress):
-        batch = draw_pretext(banks, settings.batch, generator)
+        batch = draw_pretext(banks, BATCH, generator)
         slices = ((batch.slices - mean) / std).to(device, memory_format=torch.channels_last)
         with autocast(settings.precision, device):
             answers = model(slices)
@@ -127,11 +127,63 @@ def pretrain(
         schedule.step()
         rows.append({name: loss.item() for name, loss in losses.items()})
     history = pd.DataFrame(rows)
-    history.insert(0, "slices", (history.index + 1) * settings.batch)
+    history.insert(0, "slices", (history.index + 1) * BATCH)
     tenth = (history.index * 10) // steps
     return history.groupby(tenth).agg({"slices": "last"} | dict.fromkeys(HEADS, "mean"))
 
 
-def save_backbone(backbone: nn.Module, path: Path) -> None:
-    """Save a backbone's weights alone, as `load_file` reads them."""
-    save_tensors(path, backbone.state_dict())
+def save_backbone(backbone: nn.Module, path: Path, made_from: dict[str, Any]) -> None:
+    """Save a backbone's weights as `load_file` reads them, and with them what they come from."""
+    save_tensors(path, backbone.state_dict() | {MADE_FROM: made_from})
+
+
+def prepare_weights(study: Study, architecture: str, again: bool = False) -> str:
+    """What `mrnetlib.training.starting.starting_backbone` starts from, pretrained first if need be.
+
+    A study's own weights are made where there are none, where they were made from other exams,
+    settings, code or arithmetic than the study's now, and where `again` says so. The losses go to
+    ``results/<name>/pretraining/<architecture>.csv``.
+
+    Raises
+    ------
+    InputError
+        For images that are too small for the architecture.
+    """
+    check_image_size(architecture, study.settings.image_size)
+    path = study.weights_file(architecture)
+    if path is None:
+        return study.settings.weights
+    if study.settings.weights == "pretrained":
+        device = use_machine(study.settings)
+        banks = [ExamBank.open(study.banks, "train", plane) for plane in study.settings.planes]
+        made_from = _origin(study.settings, banks, device)
+        if again or not _is_made_from(path, made_from):
+            backbone = starting_backbone(architecture, "none", study.settings.seed).to(device)
+            history = pretrain(backbone, banks, study.settings)
+            write_csv(study.results / "pretraining" / f"{architecture}.csv", history)
+            save_backbone(backbone, path, made_from)
+    return str(path)
+
+
+def _origin(settings: Settings, banks: list[ExamBank], device: torch.device) -> dict[str, Any]:
+    """All that pretrained weights depend on."""
+    return {
+        "code": code(),
+        **arithmetic(settings.precision, device),
+        **values_of(settings, "pretraining"),
+        "exams": [bank.digest() for bank in banks],
+    }
+
+
+def _is_made_from(path: Path, wanted: dict[str, Any]) -> bool:
+    """Whether a file of weights was made from what is wanted; says what differs if not."""
+    if not path.is_file():
+        return False
+    found = load_checkpoint(path).get(MADE_FROM)
+    if found is None:
+        print(f"{path.name}: does not say what it was pretrained from, made anew")
+        return False
+    differing = [name for name, value in wanted.items() if found.get(name) != value]
+    if differing:
+        print(f"{path.name}: pretrained with another {', '.join(differing)}, made anew")
+    return not differing

@@ -13,9 +13,11 @@ from mrnetlib.training.finetune import seed_of
 from mrnetlib.training.networks import (
     ExamNetwork,
     build_backbone,
+    expect_imagenet_channels,
     initialize_kaiming,
     load_file,
     load_imagenet,
+    weight_file,
 )
 
 #: Inverse strength of the probe's L2 penalty: exams are few and features many.
@@ -27,8 +29,7 @@ def starting_backbone(architecture: str, weights: str, seed: int = 0) -> nn.Modu
 
     Parameters
     ----------
-    weights : ``imagenet``, ``none`` (He initialization from `seed`), or a file's path in which
-        ``{architecture}`` stands for the architecture's name.
+    weights : ``imagenet``, ``none`` (He initialization from `seed`), or a file's path.
     """
     torch.manual_seed(seed_of("backbone", architecture, seed))
     backbone = build_backbone(architecture)
@@ -37,7 +38,9 @@ def starting_backbone(architecture: str, weights: str, seed: int = 0) -> nn.Modu
     elif weights == "none":
         initialize_kaiming(backbone)
     else:
-        load_file(backbone, Path(weights.replace("{architecture}", architecture)))
+        load_file(backbone, Path(weights))
+        if Path(weights).name == weight_file(architecture):  # torchvision's own
+            expect_imagenet_channels(backbone)
     return backbone
 
 

@@ -18,7 +18,7 @@ from mrnetlib.evaluation.predictions import COLUMNS, read_predictions, same_exam
 from mrnetlib.evaluation.roc import checked
 from mrnetlib.files import InputError, write_csv
 from mrnetlib.names import TASKS
-from mrnetlib.settings import Settings
+from mrnetlib.settings import Settings, augmentations
 from mrnetlib.study import Study
 
 #: The share of the training exams that a variant uses.
@@ -52,11 +52,11 @@ def variants(settings: Settings) -> list[str]:
 
     ``stopped_on_test``: the test exams stop the training and choose the epoch.
     ``not_standardized``: slices on the scanners' own grey scales; left out where the study's are.
-    ``not_augmented``: no flip, rotation and shift; left out where the study has none.
+    ``not_augmented``: training exams as they are; left out where the study changes none.
     ``half``, ``quarter``, ``eighth``: of the training exams, in as many steps as with all.
     ``out_of_fold``: each training exam is predicted by a network that was trained on other folds.
     """
-    augmented = any((settings.flip, settings.rotation, settings.shift))
+    augmented = any(getattr(settings, name) for name in augmentations())
     return [
         "as_is",
         "stopped_on_test",

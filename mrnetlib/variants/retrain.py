@@ -6,7 +6,7 @@ too, so that a run which was stopped goes on; a change of the recipe begins anew
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from mrnetlib.exams.intake import read_inventory, to_grey, white_level
 from mrnetlib.exams.layout import read_volume, volume_path
 from mrnetlib.files import InputError, read_json, write_csv, write_json
 from mrnetlib.names import SPLITS
-from mrnetlib.study import Study, prepare_weights, use_machine
-from mrnetlib.training import finetune, starting
-from mrnetlib.training.checkpoints import fingerprint
-from mrnetlib.training.devices import arithmetic
-from mrnetlib.training.finetune import TrainingSettings
-from mrnetlib.training.predict import exam_features, predict_all
+from mrnetlib.settings import Settings, augmentations, values_of
+from mrnetlib.study import Study
+from mrnetlib.training import recipe
+from mrnetlib.training.checkpoints import code, fingerprint
+from mrnetlib.training.devices import arithmetic, use_machine
+from mrnetlib.training.pretrain import prepare_weights
 from mrnetlib.variants import recipes
 from mrnetlib.variants.recipes import SHARES, Run
 
@@ -69,10 +69,10 @@ class Unit:
     def __init__(self, study: Study, architecture: str, plane: str):
         recipes.check(study, architecture, plane)
         self.study, self.architecture, self.plane = study, architecture, plane
-        self.device = use_machine(study)
+        self.device = use_machine(study.settings)
         self.kept = study.data / "choices" / "networks" / f"{architecture}_{plane}"
         self._backbones: dict[tuple, tuple[torch.nn.Module, str]] = {}
-        self._features: dict[tuple, np.ndarray] = {}
+        self._features: dict[tuple, np.ndarray | None] = {}
 
     @cached_property
     def standardized(self) -> dict[str, ExamBank]:
@@ -119,16 +119,14 @@ class Unit:
             return np.flatnonzero(folds != run.fold)
         return np.arange(len(labels))
 
-    def training(self, run: Run) -> TrainingSettings:
+    def training(self, run: Run) -> Settings:
         """The settings of a run's training.
 
         A share of the exams is shown as often more, so that the network takes as many steps:
         otherwise a curve over the number of exams would be one over the length of the training.
         """
-        changes = {}
-        if run.variant == "not_augmented":
-            changes = {"flip": 0.0, "rotation": 0.0, "shift": 0.0}
-        settings = self.study.training_settings(seed=run.seed, **changes)
+        still = dict.fromkeys(augmentations(), 0.0) if run.variant == "not_augmented" else {}
+        settings = replace(self.study.settings, seed=run.seed, **still)
         times = round(1 / SHARES.get(run.variant, 1))
         return replace(settings, epochs=settings.epochs * times, patience=settings.patience * times)
 
@@ -144,34 +142,26 @@ class Unit:
             # Those of another seed are not needed again.
             self._backbones = {k: found for k, found in self._backbones.items() if k[1] == key[1]}
             study = recipes.not_standardized(self.study) if of_raw else self.study
-            source = prepare_weights(study, self.architecture)
-            backbone = starting.starting_backbone(self.architecture, source, key[1])
-            self._backbones[key] = backbone.to(self.device), fingerprint(backbone)
+            backbone = recipe.starting_point(study, self.architecture, self.device, seed=key[1])
+            self._backbones[key] = backbone, fingerprint(backbone)
         return self._backbones[key]
 
-    def start(self, run: Run):
-        """A run's network before its training, as notebook 02 starts the study's."""
-        settings, train = self.training(run), self.banks(run)["train"]
-        backbone, weights = self.backbone(run)
-        seed = finetune.seed_of("head", run.seed, self.architecture, self.plane, run.task)
-        network = starting.starting_network(backbone, train, seed)
-        if self.study.settings.head == "probe":
-            key = weights, train.sha256
-            if key not in self._features:
-                self._features[key] = exam_features(network, train, settings.precision)
-            chosen = self.chosen(run)
-            labels = train.labels[run.task].to_numpy()[chosen]
-            starting.probe_head(network, self._features[key][chosen], labels)
-        return network
+    def features(self, run: Run) -> np.ndarray | None:
+        """What the probe of a run's head learns from, of the exams it is trained on."""
+        train, (backbone, weights) = self.banks(run)["train"], self.backbone(run)
+        key = weights, train.sha256
+        if key not in self._features:
+            found = recipe.probe_features(backbone, train, self.study.settings)
+            self._features[key] = found
+        found = self._features[key]
+        return None if found is None else found[self.chosen(run)]
 
     def identity(self, run: Run) -> str:
         """SHA-256 of all that a run's result depends on; another one begins it anew."""
         parts = {
-            "version": finetune.TRAINING_VERSION,
+            "code": code(),
             **arithmetic(self.training(run).precision, self.device),
-            "settings": asdict(self.training(run)),
-            "probe": starting.PROBE_C,
-            "head": self.study.settings.head,
+            "settings": values_of(self.training(run), "training"),
             "exams": [bank.digest() for bank in self.banks(run).values()],
             "chosen": self.chosen(run).tolist(),
             "backbone": self.backbone(run)[1],
@@ -201,16 +191,17 @@ class Unit:
                 f"{run.task} out of choices_tasks."
             )
         stopping = banks["test" if run.variant == "stopped_on_test" else "tune"]
-        network = self.start(run)
-        long = train.lengths.sum() * settings.epochs > LONG_TRAINING
-        history = finetune.fit(
-            network, train, stopping, run.task, settings, checkpoint, long, save_every=60
-        )
         predicted = {"train": train, "tune": banks["tune"], "test": banks["test"]}
         if run.fold is not None:
             others = np.setdiff1d(np.arange(len(banks["train"])), chosen)
             predicted = {"train": banks["train"].select(others)}
-        table = predict_all(network, predicted, run.task, settings.precision)
+        backbone, _ = self.backbone(run)
+        words = self.architecture, run.task, train, settings
+        network = recipe.start(backbone, *words, self.features(run))
+        long = train.lengths.sum() * settings.epochs > LONG_TRAINING
+        how = {"checkpoint": checkpoint, "progress": long, "save_every": 60}
+        used = {"train": train, "tune": stopping}
+        history, table = recipe.train(network, run.task, used, settings, predicted, **how)
         kept = history[history["best"] == 1].iloc[0]
         notes = {
             "train_exams": len(train),

@@ -1,0 +1,163 @@
+"""One recipe: notebook 02, the retraining and the benchmarks train the same network by it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+import pytest
+import torch
+from conftest import tiny_network, write_planted, write_planted_banks
+
+from benchmarks import recipe as benchmark
+from mrnetlib import settings
+from mrnetlib.exams import layout
+from mrnetlib.files import InputError, code_digest
+from mrnetlib.names import history_path, prediction_path
+from mrnetlib.settings import Settings
+from mrnetlib.study import load
+from mrnetlib.training import augment, finetune, recipe
+from mrnetlib.training.checkpoints import fingerprint, load_checkpoint
+from mrnetlib.variants import retrain
+from mrnetlib.variants.recipes import Run
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = "shufflenet_v2_x0_5"
+FILE = f"""
+data: phantom
+architectures: [{SMALL}]
+choices_architectures: [{SMALL}]
+planes: [sagittal, axial]
+tasks: [meniscus]
+choices_tasks: [meniscus]
+weights: pretrained
+pretrain_slices: 64
+head: probe
+image_size: 64
+epochs: 2
+batch_exams: 8
+device: cpu
+threads: 1
+seed: 3
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study of planted exams: two planes out of order, one architecture, one task."""
+    root = tmp_path_factory.mktemp("root")
+    (root / "studies").mkdir()
+    (root / "Snakefile").touch()
+    (root / "studies" / "own.yaml").write_text(FILE)
+    study = load("own", root)
+    inventory = write_planted_banks(study.banks, write_planted(study.exams, 40, 10, size=64))
+    layout.write_inventory(study.data / "exams.csv", inventory)
+    return study
+
+
+def run_notebook(study, monkeypatch, **parameters):
+    """Run the cells of notebook 02 in this process, with other parameters; gives its names."""
+    monkeypatch.chdir(study.root)
+    matplotlib.use("Agg")
+    notebook = json.loads((ROOT / "notebooks" / "02_per_plane_training.ipynb").read_text("utf-8"))
+    names = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+            if "parameters" in cell["metadata"].get("tags", []):
+                names |= {"study": study.name, "architecture": SMALL, "tasks": "meniscus"}
+                names |= parameters
+    return names
+
+
+def predictions_of(study, plane):
+    path = prediction_path(study.results, SMALL, plane, "meniscus")
+    return pd.read_csv(path, dtype={"exam": str})
+
+
+def test_notebook_retraining_and_benchmark_train_the_same_network(study, monkeypatch):
+    run_notebook(study, monkeypatch, planes="sagittal, axial")
+    made, train = [], recipe.train
+
+    def spy(*words, **how):
+        made.append(train(*words, **how))
+        return made[-1]
+
+    monkeypatch.setattr(recipe, "train", spy)
+    for plane in study.settings.planes:
+        wanted = predictions_of(study, plane)
+        unit = retrain.Unit(study, SMALL, plane)
+        unit.train(Run("as_is", study.settings.seed, "meniscus"), study.data / f"{plane}.pt")
+        pd.testing.assert_frame_equal(made.pop()[1], wanted, check_exact=True)
+        said = benchmark.train(study, SMALL, plane, "meniscus")
+        tuned = wanted[wanted["split"] == "tune"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(made.pop()[1], tuned, check_exact=True)
+        history = pd.read_csv(history_path(study.results, SMALL, plane, "meniscus"))
+        assert history.loc[history["best"] == 1, "tune_loss"].item() == said["tune_loss"]
+
+
+def test_a_trial_files_nothing_and_starts_from_what_it_is_given(study, monkeypatch):
+    before = fingerprint(recipe.starting_point(study, SMALL, torch.device("cpu")))
+    names = run_notebook(study, monkeypatch, planes="axial", tasks="acl", weights="none", seed=1)
+    assert names["trial"]
+    assert not prediction_path(study.results, SMALL, "axial", "acl").exists()
+    plain = recipe.starting_point(study, SMALL, torch.device("cpu"), "none")
+    assert fingerprint(names["backbone"]) == fingerprint(plain) != before
+    assert (names["training"].seed, names["this"].settings.seed) == (1, 3)
+
+
+def test_a_notebooks_parameters_are_checked(study, monkeypatch):
+    with pytest.raises(InputError, match="parameter: planes names 'axial' twice"):
+        run_notebook(study, monkeypatch, planes="axial, axial")
+
+
+def test_features_that_a_caller_keeps_are_those_that_are_computed(planted):
+    backbone, probed = tiny_network().backbone, Settings(head="probe", seed=5)
+    train = planted["train"]
+    features = recipe.probe_features(backbone, train, probed)
+    words = backbone, "tiny", "acl", train
+    kept, computed = recipe.start(*words, probed, features), recipe.start(*words, probed)
+    assert fingerprint(kept) == fingerprint(computed)
+    random = Settings(seed=5)
+    assert recipe.probe_features(backbone, train, random) is None
+    assert fingerprint(recipe.start(*words, random)) != fingerprint(kept)
+    some = train.select(range(20))
+    part = recipe.start(backbone, "tiny", "acl", some, probed, features[:20])
+    assert fingerprint(part) == fingerprint(recipe.start(backbone, "tiny", "acl", some, probed))
+
+
+def test_an_augmentation_is_told_by_the_settings_alone(planted, monkeypatch):
+    """What `augment` draws depends on the study's settings as they are: a key more is enough."""
+    seen = []
+
+    def draw(exams, chosen, generator):
+        seen.append(chosen)
+        return torch.zeros(exams, 4)
+
+    monkeypatch.setattr(augment, "draw", draw)
+    chosen = Settings(epochs=1, batch_exams=10)
+    words = tiny_network(), "acl", planted, chosen
+    recipe.train(*words, progress=False)
+    assert len(seen) == 3 and all(given is chosen for given in seen)
+
+
+def test_the_loss_of_training_and_tuning_is_one_function(planted, monkeypatch):
+    """Another loss has one place, `finetune.loss_of`, and is seen by every step and epoch."""
+    loss_of = finetune.loss_of
+    monkeypatch.setattr(finetune, "loss_of", lambda *words: 0 * loss_of(*words) + 7)
+    history, _ = recipe.train(
+        tiny_network(), "acl", planted, Settings(epochs=1, batch_exams=10), progress=False
+    )
+    assert history[["train_loss", "tune_loss"]].to_numpy().tolist() == [[7, 7]]
+
+
+def test_the_settings_of_the_training_and_no_others_tell_checkpoints_apart(planted, tmp_path):
+    banks, chosen = (planted["train"], planted["tune"], "acl"), Settings(epochs=1, batch_exams=10)
+    for name, one in {"own": chosen, "other": replace(chosen, flip=0.1, description="x")}.items():
+        finetune.fit(tiny_network(), *banks, one, tmp_path / name, progress=False)
+    own, other = (load_checkpoint(tmp_path / name)["identity"] for name in ("own", "other"))
+    assert list(own["settings"]) == settings.keys_of("training")
+    assert other["settings"] == own["settings"] | {"flip": 0.1}
+    assert other | {"settings": own["settings"]} == own
+    assert own["code"] == code_digest(Path(finetune.__file__).parent)
