@@ -137,6 +137,8 @@ def keys_of(step: str) -> list[str]:
     A step also depends on the files of those before it; ``choices`` trains, fuses and compares
     again, and so reads the keys of these steps too.
     """
+    if step not in (*STEPS, DRAWING):
+        raise ValueError(f"'{step}' is no step. {did_you_mean(step, [*STEPS, DRAWING])}")
     return [name for name, field in KEYS.items() if step in field.metadata["steps"]]
 
 
@@ -223,6 +225,8 @@ class _StudyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for place, _ in node.value:
+            if place.tag == "tag:yaml.org,2002:merge":
+                continue
             name, line = self.construct_object(place, deep=True), place.start_mark.line + 1
             if not isinstance(name, Hashable):
                 raise InputError(f"line {line}: {name!r} cannot be a key, expected a word.")

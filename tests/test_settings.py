@@ -98,6 +98,11 @@ def test_a_study_file_in_another_encoding_is_refused(write):
         read("own", root)
 
 
+def test_what_is_merged_in_may_be_said_again(write):
+    text = "? &a seed\n: 3\n<<: {seed: 4, epochs: 2}\n"
+    assert read("own", write(text)) == Settings(seed=3, epochs=2)
+
+
 def test_some_planes_tasks_and_architectures_in_any_order(write):
     text = "planes: [sagittal, axial]\ntasks: acl\narchitectures: [densenet121, alexnet]\n"
     chosen = read("own", write(text))
@@ -122,6 +127,8 @@ def test_a_step_names_the_keys_that_it_reads():
     assert keys_of("comparison") == ["architectures", "planes", "tasks", "select_on"]
     assert keys_of(settings.DRAWING) == ["description"]
     assert settings.augmentations() == ["flip", "rotation", "shift"]
+    with pytest.raises(ValueError, match=r"'trainings' is no step\. Did"):
+        keys_of("trainings")
 
 
 def test_a_notebooks_parameters_replace_settings_and_are_checked():

@@ -11,7 +11,7 @@ from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
-from mrnetlib.training import pretrain
+from mrnetlib.training import devices, pretrain
 from mrnetlib.training.checkpoints import fingerprint, save_tensors
 from mrnetlib.training.pretrain import HEADS
 from mrnetlib.training.starting import starting_backbone
@@ -180,6 +180,16 @@ def test_weights_of_other_exams_or_code_are_made_anew(study, made, capsys, monke
     pretrain.prepare_weights(study, SMALL)
     assert "does not say what it was pretrained from" in capsys.readouterr().out
     assert len(made) == 4
+
+
+def test_weights_of_other_arithmetic_are_made_anew(study, made, capsys, monkeypatch):
+    study = replace(study, settings=replace(study.settings, precision="auto"))
+    pretrain.prepare_weights(study, SMALL)
+    has = devices.has_bf16(torch.device("cpu"))
+    monkeypatch.setattr(devices, "has_bf16", lambda device: not has)
+    pretrain.prepare_weights(study, SMALL)
+    assert "another arithmetic, made anew" in capsys.readouterr().out
+    assert len(made) == 2
 
 
 def test_pretraining_looks_at_the_training_exams_only(study, monkeypatch):

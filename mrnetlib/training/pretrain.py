@@ -169,7 +169,7 @@ def _origin(settings: Settings, banks: list[ExamBank], device: torch.device) -> 
     """All that pretrained weights depend on."""
     return {
         "code": code(),
-        **arithmetic(settings.precision, device),
+        "arithmetic": arithmetic(settings.precision, device),
         **values_of(settings, "pretraining"),
         "exams": [bank.digest() for bank in banks],
     }
