@@ -17,6 +17,7 @@ from typing import Any, get_args, get_origin
 import yaml
 
 from mrnetlib.files import InputError
+from mrnetlib.fusion import FITTED_ON
 from mrnetlib.names import ARCHITECTURES, PLANES, TASKS, known_architectures
 
 #: The steps of a study in the chain's order.
@@ -119,7 +120,7 @@ class Settings:
     deterministic: bool = key(True, "pretraining", "training")
     device: str = key("auto", "pretraining", "training")
     threads: int = key(0, "pretraining", "training")
-    fuse_on: str = key("train", "fusion", of=("train", "tune", "train+tune"))
+    fuse_on: str = key("train", "fusion", of=FITTED_ON)
     select_on: str = key("tune", "comparison", of=("tune", "test"))
     seed: int = key(0, "exams", "pretraining", "training")
     choices_architectures: tuple[str, ...] = key(ARCHITECTURES, "choices", of=ARCHITECTURES)

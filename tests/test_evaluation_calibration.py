@@ -1,19 +1,21 @@
 """Calibration and thresholds, against scikit-learn and planted miscalibration."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve as sklearn_curve
 from sklearn.metrics import brier_score_loss
 
+from mrnetlib import figures
 from mrnetlib.evaluation.calibration import (
     best_threshold,
     brier,
+    calibration,
     calibration_curve,
+    calibration_curves,
     calibration_in_the_large,
-    threshold_at_sensitivity,
 )
-from mrnetlib.evaluation.metrics import rates
 from mrnetlib.files import InputError
 
 
@@ -57,12 +59,10 @@ def test_calibration_curve_never_parts_equal_probabilities():
 def test_calibration_in_the_large_finds_the_planted_shift():
     found = calibration_in_the_large(*calibrated(2, exams=4000, shift=-0.7))
     assert found["intercept"] == pytest.approx(0.7, abs=0.12)
-    assert found["low"] < 0.7 < found["high"]
-    assert found["p"] < 1e-6
-    assert found["difference"] == pytest.approx(found["observed"] - found["predicted"])
+    assert found["intercept_low"] < 0.7 < found["intercept_high"]
+    assert found["observed"] > found["predicted"]
     right = calibration_in_the_large(*calibrated(2, exams=4000))
-    assert right["low"] < 0 < right["high"]
-    assert right["p"] > 0.05
+    assert right["intercept_low"] < 0 < right["intercept_high"]
 
 
 def test_calibration_in_the_large_is_where_the_likelihood_peaks():
@@ -83,36 +83,62 @@ def test_calibration_of_certain_and_constant_probabilities_is_a_number():
         calibration_in_the_large([1, 1], [0.2, 0.3])
 
 
-@pytest.mark.parametrize("wanted", [0.5, 0.9, 0.95, 1.0])
-def test_threshold_reaches_the_sensitivity_and_no_higher_one_does(wanted):
-    label, probability = calibrated(4, exams=60)
-    probability = probability.round(1)
-    threshold = threshold_at_sensitivity(label, probability, wanted)
-    assert rates(label, probability, threshold)["sensitivity"] >= wanted
-    higher = np.unique(probability[probability > threshold])
-    assert all(rates(label, probability, t)["sensitivity"] < wanted for t in higher)
-
-
-def test_threshold_counts_exactly():
-    # 19 of 20 positive exams are 0.95 whatever the product rounds to
-    probability = np.linspace(0.05, 1, 20)
-    label = np.r_[np.ones(20), 0]
-    assert threshold_at_sensitivity(label, np.r_[probability, 0.5], 0.95) == probability[1]
-    with pytest.raises(InputError, match=r"sensitivity 1\.2"):
-        threshold_at_sensitivity(label, np.r_[probability, 0.5], 1.2)
-
-
-@pytest.mark.parametrize("measure", ["youden", "accuracy"])
-def test_best_threshold_beats_every_other(measure):
+def test_best_threshold_beats_every_other():
     label, probability = calibrated(5, exams=70)
 
     def score(threshold):
-        found = rates(label, probability, threshold)
-        both = found["sensitivity"] + found["specificity"]
-        return both if measure == "youden" else found["accuracy"]
+        called = probability >= threshold
+        return called[label == 1].mean() + (~called[label == 0]).mean()
 
-    best = score(best_threshold(label, probability, measure))
+    best = score(best_threshold(label, probability))
     assert best >= max(score(t) for t in np.linspace(0, 1, 501)) - 1e-12
-    assert best_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9], measure) == 0.5
-    with pytest.raises(InputError, match="measure 'f1'"):
-        best_threshold(label, probability, "f1")
+    assert best_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9]) == 0.5
+
+
+def study():
+    """Two architectures; the second says too little."""
+    parts = []
+    for architecture, shift in (("alexnet", 0.0), ("resnet18", -1.0)):
+        label, probability = calibrated(6, exams=600, shift=shift)
+        columns = {"label": label, "probability": probability, "split": "test"}
+        parts.append(pd.DataFrame(columns).assign(architecture=architecture, task="acl"))
+    spoilt = parts[0].assign(split="train", probability=0.0)
+    return pd.concat([*parts, spoilt], ignore_index=True)
+
+
+def test_the_table_tells_the_model_that_says_too_little():
+    table = calibration(study()).set_index("architecture")
+    right, low = table.loc["alexnet"], table.loc["resnet18"]
+    assert right["intercept_low"] < 0 < right["intercept_high"]
+    assert low["intercept_low"] > 0.5 and low["predicted"] < low["observed"]
+    share = right["observed"]
+    assert right["brier"] < low["brier"]
+    assert right["brier_of_share"] == pytest.approx(share * (1 - share))
+    assert table["n"].tolist() == [600, 600]
+    with pytest.raises(InputError, match="no tune exam"):
+        calibration(study(), "tune")
+
+
+def test_curves_of_all_models_stand_in_one_table():
+    fused = study()
+    table = calibration_curves(fused, bins=4)
+    assert list(table.columns[:4]) == ["architecture", "task", "predicted", "observed"]
+    assert table.groupby("architecture")["n"].sum().tolist() == [600, 600]
+    own = fused[(fused["architecture"] == "resnet18") & (fused["split"] == "test")]
+    known = calibration_curve(own["label"], own["probability"], 4)
+    found = table[table["architecture"] == "resnet18"][known.columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, known)
+
+
+def test_the_figure_has_a_panel_per_architecture_and_task():
+    curves = calibration_curves(study(), bins=4)
+    figure = figures.calibration_curves(curves, caption="study tiny: made-up numbers")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["ACL tear", ""]
+    drawn = figure.axes[1].lines[1]
+    own = curves[curves["architecture"] == "resnet18"]
+    np.testing.assert_allclose(drawn.get_xydata(), own[["predicted", "observed"]])
+    assert figure.axes[0].texts[0].get_text() == "groups of 150"
+    uneven = figures.calibration_curves(curves.assign(n=[149, 151] * 4))
+    assert uneven.axes[0].texts[0].get_text() == "groups of 149 to 151"
+    assert "made-up" in figure.get_supxlabel()

@@ -3,77 +3,22 @@
 from math import comb
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import paired_models
 from scipy.stats import norm
 
 from mrnetlib.evaluation.comparisons import (
     exams_needed,
     holm,
     mcnemar,
-    paired_delong,
+    p_text,
+    p_value,
     published_difference,
+    readable,
     square_and_add,
 )
-from mrnetlib.evaluation.roc import Interval, delong, hanley_mcneil_variance, newcombe_interval
+from mrnetlib.evaluation.roc import Interval, hanley_mcneil_variance, newcombe_interval
 from mrnetlib.files import InputError
-
-
-def test_paired_delong_uses_the_covariance():
-    label, first, second = paired_models(0)
-    areas, covariance = delong(label, np.column_stack([first, second]))
-    found = paired_delong(label, first, second)
-    deviation = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    z = (areas[0] - areas[1]) / deviation
-    assert found.method == "DeLong, paired"
-    assert found.p == pytest.approx(2 * norm.cdf(-abs(z)), rel=1e-9)
-    assert found.low == pytest.approx(areas[0] - areas[1] - 1.959964 * deviation, abs=1e-7)
-    assert found.high == pytest.approx(areas[0] - areas[1] + 1.959964 * deviation, abs=1e-7)
-
-
-def test_paired_delong_turns_its_sign_with_its_models():
-    label, first, second = paired_models(1)
-    one, other = paired_delong(label, first, second), paired_delong(label, second, first)
-    assert one.difference == pytest.approx(-other.difference)
-    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
-    assert one.p == pytest.approx(other.p)
-
-
-def test_paired_delong_finds_a_planted_difference_and_no_other():
-    planted, none = paired_models(3, better=1.0), paired_models(3, better=0.0)
-    assert paired_delong(*planted).low > 0
-    assert paired_delong(*planted).p < 0.01
-    assert paired_delong(*none).low < 0 < paired_delong(*none).high
-    assert paired_delong(*none).p > 0.05
-
-
-def test_delong_is_wrong_in_one_of_twenty_without_a_difference():
-    wrong = sum(paired_delong(*paired_models(seed, better=0.0)).p < 0.05 for seed in range(600))
-    assert 0.03 < wrong / 600 < 0.075
-
-
-@pytest.mark.parametrize(
-    "label, first, second, difference",
-    [
-        ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], [0.5, 0.5, 0.5, 0.5], 0.5),  # perfect, constant
-        ([0, 0, 1, 1], [0.8, 0.9, 0.1, 0.2], [0.1, 0.2, 0.8, 0.9], -1.0),  # all wrong, perfect
-        ([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.9], [0.5, 0.6, 0.1, 0.2], 2 / 3),  # one positive
-    ],
-)
-def test_paired_delong_without_variance_is_cautious(label, first, second, difference):
-    found = paired_delong(label, first, second)
-    assert found.method == "square and add"
-    assert found.difference == pytest.approx(difference)
-    assert -1 <= found.low <= found.difference <= found.high <= 1
-    assert 0.005 < found.p <= 1  # four exams cannot convince
-
-
-def test_models_that_order_exams_alike_do_not_differ():
-    label, first, _ = paired_models(5)
-    found = paired_delong(label, first, first**2)
-    assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
-    constant = paired_delong(label, np.full(120, 0.5), np.full(120, 0.9))
-    assert constant.p == 1
 
 
 def test_square_and_add_limit_touches_zero_at_its_own_p():
@@ -84,23 +29,23 @@ def test_square_and_add_limit_touches_zero_at_its_own_p():
 
 
 def test_mcnemar_counts_only_exams_that_differ():
-    label = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
-    first = [0.9, 0.9, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.9]
-    second = [0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1]
-    found = mcnemar(label, first, second)
-    assert (found["only_first"], found["only_second"], found["n"]) == (4, 2, 10)
-    assert found["difference"] == pytest.approx(0.2)
+    first = np.array([1, 1, 1, 1, 1, 0, 1, 1, 1, 0], dtype=bool)
+    second = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1], dtype=bool)
     expected = min(1, 2 * sum(comb(6, k) for k in range(3)) / 2**6)
-    assert found["p"] == pytest.approx(expected)
-    positive = mcnemar(label, first, second, measure="sensitivity")
-    assert (positive["only_first"], positive["only_second"], positive["n"]) == (4, 1, 6)
-    negative = mcnemar(label, first, second, measure="specificity")
-    assert (negative["only_first"], negative["only_second"], negative["n"]) == (0, 1, 4)
-    assert mcnemar(label, first, first)["p"] == 1
-    with pytest.raises(InputError, match="measure 'auc'"):
-        mcnemar(label, first, second, measure="auc")
-    with pytest.raises(InputError, match="no exam of its class"):
-        mcnemar([0, 0], [0.1, 0.2], [0.3, 0.4], measure="sensitivity")
+    assert mcnemar(first, second) == pytest.approx(expected)
+    assert mcnemar(first[:4], second[:4]) == pytest.approx(2 / 2**4)
+    assert mcnemar(first, first) == 1
+    with pytest.raises(InputError, match=r"shapes \(3,\) and \(2,\)"):
+        mcnemar(first[:3], second[:2])
+
+
+def test_p_values_are_never_printed_as_zero():
+    found = [p_value(p) for p in (0.0, 0.0004, 0.0123, 0.25, 1.0)]
+    assert found == ["< 0.001", "< 0.001", "0.012", "0.25", "1.00"]
+    assert [p_text(p) for p in (0.0001, 0.25)] == ["p < 0.001", "p = 0.25"]
+    names = ["p", "p_holm", "p (Holm)", "p, all equal", "plane", "positives"]
+    table = readable(pd.DataFrame([[1e-5] * 6], columns=names))
+    assert table.iloc[0].tolist() == ["< 0.001"] * 4 + [0, 0]
 
 
 def test_holm_is_the_step_down_procedure():
@@ -154,11 +99,3 @@ def test_published_difference_is_hanley_and_mcneils_z():
     assert published_difference(0.8914, 0.8114, 95, 25, 0.0).p > found.p
     with pytest.raises(InputError, match=r"correlation 1\.5"):
         published_difference(0.8914, 0.8114, 95, 25, 1.5)
-
-
-def test_comparisons_refuse_models_with_different_exams():
-    for compare in (paired_delong, mcnemar):
-        with pytest.raises(InputError, match=r"shape \(3,\) and \(2,\)"):
-            compare([0, 1, 1], [0.1, 0.2, 0.3], [0.1, 0.2])
-        with pytest.raises(InputError, match="label 3 at row 1"):
-            compare([0, 3], [0.1, 0.2], [0.1, 0.2])

@@ -65,12 +65,12 @@ def test_other_names_and_a_fusion_of_their_own_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"axial": None}, "no column axial; found label, coronal, sagittal"),
+        ({"axial": None}, "no column axial; columns are label,coronal,sagittal"),
         ({"label": 2}, "label"),
         ({"coronal": 1.2}, "1.2"),
         ({"coronal": float("nan")}, "nan"),
         ({"exam": "0007"}, "exam 0007 is listed twice"),
-        ({"label": 0}, "class"),
+        ({"label": 0}, "all labels are 0, expected both classes"),
     ],
 )
 def test_bad_files_are_refused_by_name(tmp_path, change, message):

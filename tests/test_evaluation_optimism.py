@@ -3,19 +3,16 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import draw_models, paired_models
+from conftest import draw_models
+from planted_predictions import ordered_study
 from sklearn.metrics import roc_auc_score
 
-from mrnetlib.evaluation.comparisons import paired_delong
-from mrnetlib.evaluation.optimism import (
-    bootstrap_auc,
-    bootstrap_counts,
-    from_draws,
-    paired_bootstrap,
-)
-from mrnetlib.evaluation.roc import delong
+from mrnetlib.evaluation.optimism import bootstrap_auc, bootstrap_counts, plane_choice
+from mrnetlib.evaluation.roc import influence
 from mrnetlib.files import InputError
+from mrnetlib.names import ARCHITECTURES
 
 
 @pytest.mark.parametrize("decimals", [None, 1])
@@ -45,7 +42,9 @@ def test_bootstrap_spread_is_delongs():
     areas = bootstrap_auc(
         label, probability, bootstrap_counts(label, 4000, np.random.default_rng(1))
     )
-    assert areas.std() == pytest.approx(np.sqrt(delong(label, probability)[1].item()), rel=0.08)
+    assert areas.std() == pytest.approx(
+        np.sqrt((influence(label, probability)[1] ** 2).sum()), rel=0.08
+    )
 
 
 def test_bootstrap_of_a_whole_study_is_fast():
@@ -67,29 +66,36 @@ def test_bootstrap_without_the_label_among_the_strata_is_refused():
         bootstrap_auc([0, 0, 1, 1], np.array([[0.1], [0.2], [0.3], [0.4]]), counts)
 
 
-def test_bootstrap_agrees_with_delong_and_repeats_with_its_seed():
-    label, first, second = paired_models(4, better=0.3)
-    one, again = (
-        paired_bootstrap(label, first, second, np.random.default_rng(5)) for _ in range(2)
-    )
-    exact = paired_delong(label, first, second)
-    assert one == again
-    assert one.difference == pytest.approx(exact.difference, abs=1e-12)
-    assert one.low == pytest.approx(exact.low, abs=0.02)
-    assert one.high == pytest.approx(exact.high, abs=0.02)
+def simulated(planes=("axial", "sagittal"), strength=1.0):
+    """Long predictions in which the last plane is the better one."""
+    generator = np.random.default_rng(0)
+    parts = []
+    for split, count in {"tune": 20, "test": 40}.items():
+        label = (np.arange(count) % 5 < 2).astype(int)
+        for place, plane in enumerate(planes, 1):
+            score = strength * place * label + generator.normal(size=count)
+            exams = [f"{split}{number:02d}" for number in range(count)]
+            columns = {"exam": exams, "split": split, "label": label, "plane": plane}
+            parts.append(pd.DataFrame(columns | {"probability": 1 / (1 + np.exp(-score))}))
+    return pd.concat(parts, ignore_index=True).assign(architecture="alexnet", task="acl")
 
 
-def test_from_draws_counts_the_smaller_side():
-    draws = np.concatenate([np.full(10, -0.1), np.full(989, 0.2)])
-    found = from_draws(0.15, draws)
-    assert found.p == pytest.approx(2 * 11 / 1000)
-    assert from_draws(0.0, np.zeros(999)).p == 1
-    assert from_draws(0.5, np.full(999, 0.5)).p == pytest.approx(0.002)
+def test_the_price_of_a_plane():
+    found = plane_choice(simulated(), draws=200).iloc[0]
+    assert found["inflated_by"] == 0, "both choose the better plane"
+    assert abs(found["optimism"]) < 0.03, "there is little to choose"
+    assert found["draws_low"] < found["optimism"] < found["draws_high"]
+    alike = simulated(planes=("axial", "sagittal", "coronal"), strength=0.0)
+    found = plane_choice(alike, draws=200).iloc[0]
+    assert found["inflated_by"] == found["chosen_on_test"] - found["chosen_on_tune"] >= 0
+    assert found["optimism"] > 0.03, "the best of three guesses looks like more"
+    pd.testing.assert_series_equal(found, plane_choice(alike, draws=200).iloc[0])
 
 
-def test_paired_bootstrap_finds_a_planted_difference_and_refuses_other_exams():
-    generator = np.random.default_rng(2)
-    assert paired_bootstrap(*paired_models(3, better=1.0), generator).p < 0.01
-    assert paired_bootstrap(*paired_models(3, better=0.0), generator).p > 0.05
-    with pytest.raises(InputError, match="Compare the same exams"):
-        paired_bootstrap([0, 1, 1], [0.1, 0.2, 0.3], [0.1, 0.2], generator)
+def test_the_price_is_a_mean_over_tasks_for_every_architecture():
+    table = plane_choice(ordered_study()[0], draws=20)
+    columns = ["chosen_on_tune", "chosen_on_test", "inflated_by"]
+    assert list(table.columns[:4]) == ["architecture", *columns]
+    assert table["architecture"].tolist() == list(ARCHITECTURES)
+    assert table[columns].to_numpy().tolist() == [[0.6, 1.0, 0.4]] * 3
+    assert plane_choice(simulated(planes=("axial",)), draws=20).loc[0, "inflated_by"] == 0

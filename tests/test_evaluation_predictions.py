@@ -1,10 +1,20 @@
 """Reading a study's predictions: what comes back, and what is refused by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from mrnetlib.evaluation.predictions import paired, read_fused, read_predictions, same_exams
+from mrnetlib.evaluation.predictions import (
+    COLUMNS,
+    Form,
+    paired,
+    read_file,
+    read_fused,
+    read_predictions,
+    same_exams,
+)
 from mrnetlib.files import InputError, write_csv
 from mrnetlib.names import PLANES, TASKS, fused_path, prediction_path
 
@@ -64,8 +74,7 @@ def spoil(column, value):
     "change, message",
     [
         (lambda good: good.drop(columns="split"), "columns are exam,label,probability"),
-        (lambda good: good[["split", "exam", "label", "probability"]], "columns are split,exam"),
-        (lambda good: good.iloc[:0], "holds no exam"),
+        (lambda good: good.iloc[:0], "holds no row"),
         (spoil("label", 2), "exam 1130 has label 2"),
         (spoil("label", ""), "exam 1130 has label nan"),
         (spoil("label", "yes"), "exam 1130 has label yes"),
@@ -103,6 +112,31 @@ def test_a_missing_or_unreadable_file_names_the_notebook_that_makes_it(results):
         read_fused(results, [])
 
 
+def test_columns_may_stand_in_any_order_among_others(results):
+    path = fused_path(results, "alexnet", "acl")
+    before = read_fused(results, ["alexnet"])
+    turned = table("acl", 9)[["probability", "label", "split", "exam"]].assign(note="x")
+    write_csv(path, turned.rename(columns={"exam": " Exam"}))
+    pd.testing.assert_frame_equal(read_fused(results, ["alexnet"]), before)
+
+
+def test_a_form_says_what_tells_rows_apart_and_what_else_is_read(tmp_path):
+    path = tmp_path / "two.csv"
+    rows = pd.concat([table().assign(seed=seed, other=0.5) for seed in (0, 1)])
+    write_csv(path, rows.rename(columns={"probability": "p"}))
+    form = Form([*COLUMNS, "seed"], "Mend it.", keys=["seed", "exam"], aliases={"p": "probability"})
+    assert len(read_file(path, form)) == 2 * len(EXAMS)
+    assert "other" in read_file(path, replace(form, optional=["other", "missing"]))
+    with pytest.raises(InputError, match=r"exam 0000 is listed twice.*Mend it\."):
+        read_file(path, replace(form, keys=["exam"]))
+    write_csv(path, rows.assign(label=1))
+    with pytest.raises(InputError, match="all labels are 1, expected both classes"):
+        read_file(path, replace(form, both_classes=True))
+    write_csv(path, rows.drop(columns=["exam"]).assign(label=3))
+    with pytest.raises(InputError, match="row 0 has label 3"):
+        read_file(path, Form(["label", "probability"], "Mend it.", keys=["exam"]))
+
+
 def test_two_models_are_paired_by_exam_not_by_row():
     first, second = table("acl", 1), table("acl", 2)
     label, one, other = paired(first, second.iloc[::-1], "second.csv")
@@ -114,3 +148,5 @@ def test_two_models_are_paired_by_exam_not_by_row():
     with pytest.raises(InputError, match="same exams"):
         paired(first, table("abnormal"), "other task")
     same_exams(first, table("abnormal"), "other task", labels=False)
+    with pytest.raises(InputError, match="hold no test exam"):
+        paired(first[:3], second, "second.csv")

@@ -10,7 +10,6 @@ from mrnetlib.evaluation.roc import (
     auc,
     auc_interval,
     checked,
-    delong,
     hanley_mcneil_variance,
     influence,
     logit_interval,
@@ -18,6 +17,12 @@ from mrnetlib.evaluation.roc import (
     wilson_interval,
 )
 from mrnetlib.files import InputError
+
+
+def delong(label, probability):
+    """Areas (M,) and DeLong's covariance (M, M)."""
+    areas, share = influence(label, probability)
+    return areas, share.T @ share
 
 
 def slow_delong(label, probability):

@@ -3,45 +3,32 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import paired_models
+from planted_predictions import noisy_study, ordered_rows, ordered_study
 from scipy.stats import norm
+from sklearn.metrics import balanced_accuracy_score
 
-from mrnetlib.evaluation.comparisons import mcnemar, paired_delong
-from mrnetlib.evaluation.metrics import MEASURES, best_planes, table_1
-from mrnetlib.evaluation.roc import auc_interval, wilson_interval
-from mrnetlib.evaluation.table1 import Row, _row_interval, table_1_comparisons, table_1_intervals
+from mrnetlib import fusion
+from mrnetlib.evaluation.comparisons import Comparison, mcnemar
+from mrnetlib.evaluation.metrics import MEASURES, Measure, best_planes, single_view
+from mrnetlib.evaluation.printed import table_1_text
+from mrnetlib.evaluation.roc import Interval, auc_interval, influence, wilson_interval
+from mrnetlib.evaluation.table1 import (
+    Row,
+    compare,
+    interval,
+    rows,
+    table_1,
+    table_1_comparisons,
+    table_1_intervals,
+)
 from mrnetlib.files import InputError
-from mrnetlib.names import PLANES, TASKS
-
-STRENGTH = {"alexnet": 2.5, "resnet18": 2.5, "googlenet": 0.6}  # of the fused models
-SINGLE = 0.8
+from mrnetlib.names import ARCHITECTURES, TASKS
 
 
-def study(seed=0, exams=120, architectures=tuple(STRENGTH)):
-    """Fused models of planted strength; every single view is weaker than the good ones."""
-    generator = np.random.default_rng(seed)
-    label = {task: generator.random(2 * exams) < 0.45 for task in TASKS}
-    numbers = [f"{number:04d}" for number in range(2 * exams)]
-    split = ["tune"] * exams + ["test"] * exams
-
-    def rows(strength, task, **names):
-        score = generator.normal(strength * (label[task] - 0.5), 1)
-        own = {"exam": numbers, "split": split, "label": label[task].astype(int)}
-        return pd.DataFrame({**own, "probability": 1 / (1 + np.exp(-score))}).assign(
-            task=task, **names
-        )
-
-    predictions = pd.concat(
-        rows(SINGLE, task, architecture=architecture, plane=plane)
-        for architecture in architectures
-        for plane in PLANES
-        for task in TASKS
-    )
-    fused = pd.concat(
-        rows(STRENGTH[architecture], task, architecture=architecture)
-        for architecture in architectures
-        for task in TASKS
-    )
-    return predictions, fused
+def two(label, first, second):
+    """Two rows of one model each."""
+    return (Row("", "", "", [(np.asarray(label), np.asarray(model))]) for model in (first, second))
 
 
 def own(table, task, architecture):
@@ -50,7 +37,7 @@ def own(table, task, architecture):
 
 
 def test_intervals_stand_behind_table_1s_own_numbers():
-    predictions, fused = study()
+    predictions, fused = noisy_study()
     table = table_1_intervals(predictions, fused)
     plain = table_1(predictions, fused)
     pd.testing.assert_frame_equal(table[plain.columns.tolist()], plain)
@@ -62,7 +49,7 @@ def test_intervals_stand_behind_table_1s_own_numbers():
 
 
 def test_class_rows_carry_delongs_and_wilsons_intervals():
-    predictions, fused = study()
+    predictions, fused = noisy_study()
     row = table_1_intervals(predictions, fused).iloc[1]
     given = own(fused, "acl", "alexnet")
     area = auc_interval(given["label"], given["probability"])
@@ -83,13 +70,13 @@ def test_interval_of_an_average_covers_the_true_average():
         noise = 0.6 * generator.normal(size=(120, 1)) + 0.8 * generator.normal(size=(120, 3))
         probability = norm.cdf(strengths * (label - 0.5) + noise)
         models = [(label[:, task].astype(int), probability[:, task]) for task in range(3)]
-        found = _row_interval(Row("a", "multi", "average", models), "auc", 0.95)
+        found = interval(Row("a", "multi", "average", models), "auc")
         covered += found.low <= truth <= found.high
     assert 0.91 < covered / 300 < 0.985
 
 
 def test_comparisons_find_the_planted_differences():
-    predictions, fused = study()
+    predictions, fused = noisy_study()
     table = table_1_comparisons(predictions, fused)
     assert len(table) == 3 * 4 + 3 * 2
     by_pair = table.set_index(["first", "second", "class"])
@@ -103,23 +90,25 @@ def test_comparisons_find_the_planted_differences():
 
 
 def test_comparisons_of_a_class_are_the_paired_tests():
-    predictions, fused = study()
+    predictions, fused = noisy_study()
     one, other = (own(fused, "meniscus", name) for name in ("alexnet", "googlenet"))
-    given = one["label"], one["probability"], other["probability"]
+    label, first, second = one["label"], one["probability"], other["probability"]
     key = ("alexnet multi", "googlenet multi", "meniscus")
     area = table_1_comparisons(predictions, fused).set_index(["first", "second", "class"]).loc[key]
-    expected = paired_delong(*given)
+    expected = compare(*(Row("", "", "", [(label, model)]) for model in (first, second)), "auc")
     assert (area["difference"], area["p"]) == pytest.approx((expected.difference, expected.p))
+    assert area["method"] == "DeLong, paired"
     right = table_1_comparisons(predictions, fused, "accuracy")
     right = right.set_index(["first", "second", "class"]).loc[key]
-    assert right["p"] == mcnemar(*given)["p"]
-    assert right["difference"] == pytest.approx(mcnemar(*given)["difference"])
+    called = [(model >= 0.5) == (label == 1) for model in (first, second)]
+    assert right["p"] == mcnemar(*called)
+    assert right["difference"] == pytest.approx(called[0].mean() - called[1].mean())
     assert right["method"] == "McNemar, exact"
 
 
 @pytest.mark.parametrize("kind", ["perfect", "constant", "one positive", "identical"])
 def test_degenerate_predictions_give_numbers_not_nan(kind):
-    predictions, fused = study(exams=20, architectures=["alexnet", "googlenet"])
+    predictions, fused = noisy_study(exams=20, architectures=["alexnet", "googlenet"])
     if kind == "one positive":
         first = (predictions["exam"] == "0020") | (predictions["exam"] == "0000")
         predictions["label"] = first.astype(int)
@@ -139,20 +128,181 @@ def test_degenerate_predictions_give_numbers_not_nan(kind):
 
 
 def test_different_exams_in_fused_and_single_view_are_refused():
-    predictions, fused = study()
+    predictions, fused = noisy_study()
     renamed = fused.assign(exam=fused["exam"].replace("0200", "9999"))
     with pytest.raises(InputError, match="does not hold the same exams"):
         table_1_intervals(predictions, renamed)
     with pytest.raises(InputError, match="measure 'f1'"):
         table_1_comparisons(predictions, fused, "f1")
-    with pytest.raises(InputError, match="googlenet: has fused predictions"):
+    with pytest.raises(InputError, match="googlenet abnormal: has fused predictions"):
         table_1_comparisons(predictions[predictions["architecture"] != "googlenet"], fused)
 
 
 def test_rows_of_fused_predictions_may_come_in_any_order():
-    predictions, fused = study()
+    predictions, fused = noisy_study()
     shuffled = fused.sample(frac=1, random_state=0)
     expected = table_1_intervals(predictions, fused).set_index(["architecture", "views", "class"])
     found = table_1_intervals(predictions, shuffled).set_index(["architecture", "views", "class"])
     pd.testing.assert_frame_equal(found.loc[expected.index], expected)
     assert best_planes(predictions, "test").shape == (9, 4)
+
+
+def test_table_1_averages_what_it_says():
+    table = table_1(*ordered_study())
+    columns = ["architecture", "views", "class", "auc", "sensitivity", "specificity", "accuracy"]
+    assert list(table.columns) == [*columns, "n"]
+    assert table["architecture"].tolist() == [name for name in ARCHITECTURES for _ in range(6)]
+    assert table["views"].tolist()[:6] == ["multi"] * 4 + ["single-best", "single-mean"]
+    assert table["class"].tolist()[:6] == [*TASKS, "average", "average", "average"]
+    auc = table.groupby("views")["auc"].unique().map(lambda values: values.tolist()).to_dict()
+    # best on tune is axial, whose test area is 15 of 25; the mean is over 15, 20 and 25 of 25
+    assert auc == {"multi": [1.0], "single-best": [0.6], "single-mean": [pytest.approx(0.8)]}
+    best = table_1(*ordered_study(), select_on="test").query("views == 'single-best'")
+    assert best["auc"].eq(1).all()
+    assert (table["n"] == 10).all()
+
+
+def test_average_is_the_plain_mean_of_three_unequal_tasks():
+    predictions, fused = ordered_study(["alexnet"])
+    for task, wrong in zip(TASKS, (0, 5, 10), strict=True):
+        chosen = (fused["task"] == task) & (fused["split"] == "test")
+        fused.loc[chosen, "probability"] = ordered_rows(wrong, "test")["probability"].to_numpy()
+    table = table_1(predictions, fused)
+    assert table["auc"].tolist()[:4] == pytest.approx([1, 0.8, 0.6, 0.8])
+    assert table["specificity"].tolist()[:4] == pytest.approx([1, 0.8, 0.6, 0.8])
+
+
+def without(table, **names):
+    """A table without the rows of these names."""
+    return table[~np.logical_and.reduce([table[key] == name for key, name in names.items()])]
+
+
+@pytest.mark.parametrize("make", [table_1, table_1_intervals, table_1_comparisons])
+def test_a_row_without_counterpart_is_named(make):
+    predictions, fused = ordered_study()
+    with pytest.raises(InputError, match=r"googlenet abnormal: has fused .* but no single-view"):
+        make(without(predictions, architecture="googlenet"), fused)
+    with pytest.raises(InputError, match=r"alexnet acl: has single-view .* but no fused"):
+        make(predictions, without(fused, architecture="alexnet", task="acl"))
+    lacking = without(predictions, architecture="alexnet", task="acl", plane="coronal")
+    with pytest.raises(InputError, match="alexnet acl coronal: no predictions"):
+        make(lacking, fused)
+    with pytest.raises(InputError, match="hold no test exam"):
+        make(predictions, fused[fused["split"] == "tune"])
+    with pytest.raises(InputError, match="alexnet acl, test exams: exam test3 is listed twice"):
+        make(predictions, pd.concat([fused, fused.query("exam == 'test3'")[1:2]]))
+
+
+def test_one_class_only_names_the_model_and_the_class():
+    predictions, fused = ordered_study(["alexnet"])
+    predictions.loc[predictions["split"] == "test", "label"] = 0
+    with pytest.raises(InputError, match=r"alexnet multi abnormal, test exams: all 10 .*negative"):
+        table_1(predictions, fused.assign(label=0))
+
+
+def balanced():
+    """Balanced accuracy: the mean of sensitivity and specificity."""
+    parts = MEASURES["sensitivity"], MEASURES["specificity"]
+
+    def shares(*given):
+        found = [part.influence(*given) for part in parts]
+        return tuple(sum(values) / 2 for values in zip(*found, strict=True))
+
+    def limits(label, probability, level):
+        estimate, share = shares(label, probability)
+        half = norm.ppf((1 + level) / 2) * np.sqrt((share**2).sum())
+        return Interval(estimate, estimate - half, estimate + half, "normal")
+
+    return Measure("Balanced accuracy", lambda *given: shares(*given)[0], shares, limits)
+
+
+def test_a_measure_is_added_in_one_place(monkeypatch):
+    predictions, fused = noisy_study()
+    before = table_1(predictions, fused), table_1_intervals(predictions, fused)
+    monkeypatch.setitem(MEASURES, "balanced", balanced())
+    table, limits = table_1(predictions, fused), table_1_intervals(predictions, fused)
+    given = own(fused, "acl", "alexnet")
+    known = balanced_accuracy_score(given["label"], given["probability"] >= 0.5)
+    assert table.loc[1, "balanced"] == pytest.approx(known)
+    for old, new in zip(before, (table, limits), strict=True):
+        pd.testing.assert_frame_equal(new[old.columns], old)
+    assert (limits["balanced_low"] < limits["balanced"]).all()
+    assert (limits["balanced"] < limits["balanced_high"]).all()
+    assert "balanced" in single_view(predictions)
+    text = table_1_text(table, "a", "MRNet", "tune")
+    assert f"| {known:.4f} |" in text.splitlines()[5]
+    assert "| Balanced accuracy |" in text and "Balanced accuracy (paper)" not in text
+    tests = table_1_comparisons(predictions, fused, "balanced")
+    far = tests[(tests["second"] == "googlenet multi") & (tests["class"] == "average")]
+    assert far["low"].gt(0).all() and set(tests["method"]) == {"normal, paired"}
+
+
+@pytest.mark.parametrize("planes", [("axial", "sagittal"), ("sagittal",)])
+@pytest.mark.parametrize("task", ["acl"])
+def test_a_study_of_fewer_planes_tasks_and_architectures_has_its_table(planes, task):
+    predictions, _ = noisy_study(architectures=["alexnet"])
+    chosen = predictions["plane"].isin(planes) & (predictions["task"] == task)
+    predictions = predictions[chosen]
+    wide = fusion.by_plane(predictions, planes)
+    about = {"architecture": "alexnet", "task": task}
+    fused = fusion.fuse(wide, "tune").assign(**about)
+    table = table_1(predictions, fused)
+    assert table["views"].tolist() == ["multi", "multi", "single-best", "single-mean"]
+    assert [len(row.models) for row in rows(predictions, fused)] == [1, 1, 1, len(planes)]
+    assert table.loc[0, "auc"] == table.loc[1, "auc"]
+    single = single_view(predictions)["auc"]
+    assert table.loc[3, "auc"] == pytest.approx(single.mean())
+    limits = table_1_intervals(predictions, fused)
+    assert np.isfinite(limits.select_dtypes("number").to_numpy()).all()
+    tests = table_1_comparisons(predictions, fused)
+    assert tests["second"].tolist() == ["alexnet single-best", "alexnet single-mean"]
+    assert (tests["p"] == 1).all() or len(planes) > 1, "one plane's fusion orders the exams alike"
+    text = table_1_text(table, "small", "MRNet", "tune")
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == 2 + 4
+
+
+def test_one_models_difference_is_delongs():
+    label, first, second = paired_models(0)
+    areas, share = influence(label, np.column_stack([first, second]))
+    covariance = share.T @ share
+    found = compare(*two(label, first, second), "auc")
+    deviation = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    z = (areas[0] - areas[1]) / deviation
+    assert found.method == "DeLong, paired"
+    assert found.p == pytest.approx(2 * norm.cdf(-abs(z)), rel=1e-9)
+    assert found.low == pytest.approx(areas[0] - areas[1] - 1.959964 * deviation, abs=1e-7)
+    assert found.high == pytest.approx(areas[0] - areas[1] + 1.959964 * deviation, abs=1e-7)
+    turned = compare(*two(label, second, first), "auc")
+    assert found.difference == pytest.approx(-turned.difference)
+    assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low))
+
+
+def test_delong_finds_a_planted_difference_and_is_seldom_wrong_without_one():
+    planted = compare(*two(*paired_models(3, better=1.0)), "auc")
+    assert planted.low > 0 and planted.p < 0.01
+    pairs = [two(*paired_models(seed, better=0.0)) for seed in range(600)]
+    wrong = sum(compare(*pair, "auc").p < 0.05 for pair in pairs)
+    assert 0.03 < wrong / 600 < 0.075
+
+
+@pytest.mark.parametrize(
+    "label, first, second, difference",
+    [
+        ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], [0.5, 0.5, 0.5, 0.5], 0.5),  # perfect, constant
+        ([0, 0, 1, 1], [0.8, 0.9, 0.1, 0.2], [0.1, 0.2, 0.8, 0.9], -1.0),  # all wrong, perfect
+        ([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.9], [0.5, 0.6, 0.1, 0.2], 2 / 3),  # one positive
+    ],
+)
+def test_a_difference_without_variance_is_cautious(label, first, second, difference):
+    found = compare(*two(label, first, second), "auc")
+    assert found.method == "square and add"
+    assert found.difference == pytest.approx(difference)
+    assert -1 <= found.low <= found.difference <= found.high <= 1
+    assert 0.005 < found.p <= 1  # four exams cannot convince
+
+
+def test_models_that_order_exams_alike_do_not_differ():
+    label, first, _ = paired_models(5)
+    found = compare(*two(label, first, first**2), "auc")
+    assert found == Comparison(0.0, 0.0, 0.0, 1.0, "no exam differs")
+    assert compare(*two(label, np.full(120, 0.5), np.full(120, 0.9)), "auc").p == 1

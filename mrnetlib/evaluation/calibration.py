@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import chi2, norm
+from scipy.stats import norm
 
+from mrnetlib.evaluation.predictions import of_split
 from mrnetlib.evaluation.roc import checked, wilson_interval
 from mrnetlib.files import InputError
 
@@ -64,9 +65,9 @@ def calibration_in_the_large(label: Any, probability: Any, level: float = 0.95) 
 
     Returns
     -------
-    observed and predicted share of positives, their difference, and `intercept` with its limits
-    `low` and `high` and likelihood-ratio `p`: the constant to add to every logit for the shares
-    to agree (Cox 1958); above 0 the model predicts too few.
+    observed and predicted share of positives, and `intercept` with its limits `intercept_low` and
+    `intercept_high`: the constant to add to every logit for the shares to agree (Cox 1958); above
+    0 the model predicts too few.
     """
     positive, probability = checked(label, probability)
     offset = logit(np.clip(probability, 1e-6, 1 - 1e-6))
@@ -74,58 +75,65 @@ def calibration_in_the_large(label: Any, probability: Any, level: float = 0.95) 
     def surplus(intercept: float) -> float:
         return float(expit(offset + intercept).sum() - positive.sum())
 
-    def log_likelihood(intercept: float) -> float:
-        signed = np.where(positive, 1, -1) * (offset + intercept)
-        return float(-np.logaddexp(0, -signed).sum())
-
     # logits lie within +-14, so +-40 brackets every root
     intercept = float(brentq(surplus, -40, 40, xtol=1e-12))
     fitted = expit(offset + intercept)
     half = norm.ppf((1 + level) / 2) / np.sqrt((fitted * (1 - fitted)).sum())
-    gain = max(0.0, 2 * (log_likelihood(intercept) - log_likelihood(0.0)))
     return {
         "observed": float(positive.mean()),
         "predicted": float(probability.mean()),
-        "difference": float(positive.mean() - probability.mean()),
         "intercept": intercept,
-        "low": float(intercept - half),
-        "high": float(intercept + half),
-        "p": float(chi2.sf(gain, 1)),
+        "intercept_low": float(intercept - half),
+        "intercept_high": float(intercept + half),
     }
 
 
-def threshold_at_sensitivity(label: Any, probability: Any, sensitivity: float) -> float:
-    """The highest threshold that still finds this share of the positive exams.
-
-    Choose it on the tuning exams and measure it on the test exams with
-    `mrnetlib.evaluation.metrics.rates`; chosen on the exams it is measured on, it flatters.
+def calibration(fused: pd.DataFrame, split: str = "test", level: float = 0.95) -> pd.DataFrame:
+    """Whether models can be believed, for ``calibration.csv``: a row per architecture and class.
 
     Parameters
     ----------
-    label : (E,) 0 or 1.
-    probability : (E,) 0..1.
-    sensitivity : above 0, at most 1.
+    fused : long table with the columns architecture, task, split, label and probability.
+    split : the exams to look at.
+    level : coverage of the intercept's interval.
 
     Returns
     -------
-    One of the positive exams' probabilities, 0..1.
+    DataFrame with the columns architecture, class, brier, brier_of_share (of always saying the
+    share of positives of these exams), what `calibration_in_the_large` gives, and n.
     """
-    positive, probability = checked(label, probability)
-    if not 0 < sensitivity <= 1:
-        raise InputError(f"sensitivity {sensitivity}: expected a share above 0, at most 1.")
-    found = np.sort(probability[positive])[::-1]
-    # 1e-9 keeps 0.95 of 20 exams at 19 whatever the rounding of the product
-    return float(found[int(np.ceil(sensitivity * len(found) - 1e-9)) - 1])
+    rows = []
+    for key, group in of_split(fused, split).groupby(["architecture", "task"], sort=False):
+        given = group["label"], group["probability"]
+        share = group["label"].mean()
+        scores = {"brier": brier(*given), "brier_of_share": share * (1 - share)}
+        large = calibration_in_the_large(*given, level)
+        names = dict(zip(("architecture", "class"), key, strict=True))
+        rows.append(names | scores | large | {"n": len(group)})
+    return pd.DataFrame(rows)
 
 
-def best_threshold(label: Any, probability: Any, measure: str = "youden") -> float:
-    """The threshold that makes a measure largest on these exams.
+def calibration_curves(fused: pd.DataFrame, split: str = "test", bins: int = 5) -> pd.DataFrame:
+    """`calibration_curve` of every architecture and task, with these as the first two columns."""
+    parts = [
+        calibration_curve(group["label"], group["probability"], bins).assign(
+            architecture=architecture, task=task
+        )
+        for (architecture, task), group in of_split(fused, split).groupby(
+            ["architecture", "task"], sort=False
+        )
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["architecture", "task", *table.columns[:-2]]]
+
+
+def best_threshold(label: Any, probability: Any) -> float:
+    """The threshold where sensitivity + specificity is largest on these exams (Youden 1950).
 
     Parameters
     ----------
-    label : (E,) 0 or 1.
+    label : (E,) 0 or 1, both present.
     probability : (E,) 0..1.
-    measure : ``youden`` (sensitivity + specificity - 1; Youden 1950) or ``accuracy``.
 
     Returns
     -------
@@ -133,16 +141,10 @@ def best_threshold(label: Any, probability: Any, measure: str = "youden") -> flo
     0.5 where several are equally good.
     """
     positive, probability = checked(label, probability)
-    weights = {
-        "youden": (1 / positive.sum(), 1 / (~positive).sum()),
-        "accuracy": (1 / len(positive), 1 / len(positive)),
-    }
-    if measure not in weights:
-        raise InputError(f"measure '{measure}': expected one of {', '.join(weights)}.")
     values = np.unique(probability)
     thresholds = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2, [1.0]])
     called = probability[:, None] >= thresholds  # (E, T)
-    of_positive, of_negative = weights[measure]
+    of_positive, of_negative = 1 / positive.sum(), 1 / (~positive).sum()
     score = of_positive * called[positive].sum(0) + of_negative * (~called[~positive]).sum(0)
     best = thresholds[score >= score.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])

@@ -1,17 +1,13 @@
 """Two models on the same exams: is one better, or were these exams kind to it?"""
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest, norm, rankdata
+import pandas as pd
+from scipy.stats import binomtest, norm
 
-from mrnetlib.evaluation.roc import (
-    Interval,
-    auc_interval,
-    checked,
-    hanley_mcneil_variance,
-    influence,
-)
+from mrnetlib.evaluation.roc import Interval, hanley_mcneil_variance
 from mrnetlib.files import InputError
 
 
@@ -23,17 +19,6 @@ class Comparison(NamedTuple):
     high: float
     p: float
     method: str
-
-
-def two_models(label: Any, first: Any, second: Any, both_classes: bool = True) -> tuple:
-    """Labels (E,) bool and two models side by side (E, 2) float, checked as in `checked`."""
-    first, second = np.asarray(first), np.asarray(second)
-    if first.ndim != 1 or first.shape != second.shape:
-        raise InputError(
-            f"the two models have probabilities of shape {first.shape} and {second.shape}; "
-            "expected one per exam for the same exams. Compare the same exams."
-        )
-    return checked(label, np.column_stack([first, second]), both_classes)
 
 
 def square_and_add(first: Interval, second: Interval, level: float = 0.95) -> Comparison:
@@ -55,12 +40,12 @@ def square_and_add(first: Interval, second: Interval, level: float = 0.95) -> Co
 
 
 def contrast(estimate: float, share: np.ndarray, level: float = 0.95) -> Comparison:
-    """A difference of areas with a normal interval and test.
+    """A difference of two measures with a normal interval and test.
 
     Parameters
     ----------
     estimate : the difference, -1..1.
-    share : (E,) each exam's influence on it, from `mrnetlib.evaluation.roc.influence`.
+    share : (E,) each exam's part in its deviation, see `mrnetlib.evaluation.metrics.Measure`.
 
     Raises
     ------
@@ -73,82 +58,28 @@ def contrast(estimate: float, share: np.ndarray, level: float = 0.95) -> Compari
     half = norm.ppf((1 + level) / 2) * deviation
     p = float(2 * norm.sf(abs(estimate) / deviation))
     low, high = max(-1.0, estimate - half), min(1.0, estimate + half)
-    return Comparison(float(estimate), float(low), float(high), p, "DeLong, paired")
+    return Comparison(float(estimate), float(low), float(high), p, "normal, paired")
 
 
-def paired_delong(label: Any, first: Any, second: Any, level: float = 0.95) -> Comparison:
-    """Difference of two areas under the curve on the same exams (DeLong et al. 1988).
-
-    Parameters
-    ----------
-    label : (E,) 0 or 1.
-    first, second : (E,) probabilities of two models for the same exams in the same order.
-    level : coverage of the interval.
-
-    Returns
-    -------
-    Comparison; where DeLong's variance is 0 or does not exist it is that of `square_and_add`,
-    and two models that order the exams alike differ by exactly 0 with p = 1.
-
-    Raises
-    ------
-    InputError
-        See `mrnetlib.evaluation.roc.checked`.
-    """
-    positive, columns = two_models(label, first, second)
-    if np.array_equal(*rankdata(columns, axis=0).T):
-        return Comparison(0.0, 0.0, 0.0, 1.0, "same order of exams")
-    if min(positive.sum(), (~positive).sum()) > 1:
-        areas, share = influence(label, columns)
-        share = share[:, 0] - share[:, 1]
-        if (share**2).sum() > 1e-12:
-            return contrast(areas[0] - areas[1], share, level)
-    return square_and_add(
-        auc_interval(label, columns[:, 0], level), auc_interval(label, columns[:, 1], level), level
-    )
-
-
-def mcnemar(
-    label: Any, first: Any, second: Any, threshold: float = 0.5, measure: str = "accuracy"
-) -> dict[str, float]:
-    """McNemar's exact test of two models' decisions on the same exams.
+def mcnemar(first: Any, second: Any) -> float:
+    """P-value of McNemar's exact test of two models' decisions on the same exams.
 
     Only exams that one model gets right and the other wrong tell the two apart; without a
-    difference each is a fair coin (McNemar 1947).
+    difference each is a fair coin (McNemar 1947). Where the models never differ, p is 1.
 
     Parameters
     ----------
-    label : (E,) 0 or 1.
-    first, second : (E,) probabilities; positive where ``>= threshold``.
-    measure : ``accuracy`` (all exams), ``sensitivity`` (positive ones) or ``specificity``.
-
-    Returns
-    -------
-    difference (first minus second, -1..1), only_first, only_second (numbers of exams that only
-    this model gets right), n and the two-sided p (1 where they never differ).
+    first, second : (E,) bool, whether each model is right, exam by exam.
     """
-    positive, columns = two_models(label, first, second, both_classes=False)
-    kept = {
-        "accuracy": np.ones_like(positive),
-        "sensitivity": positive,
-        "specificity": ~positive,
-    }
-    if measure not in kept:
-        raise InputError(f"measure '{measure}': expected one of {', '.join(kept)}.")
-    right = ((columns >= threshold) == positive[:, None])[kept[measure]]
-    if not len(right):
-        raise InputError(f"{measure}: found no exam of its class. Choose exams of both classes.")
-    only_first = int((right[:, 0] & ~right[:, 1]).sum())
-    only_second = int((right[:, 1] & ~right[:, 0]).sum())
+    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise InputError(
+            f"the two models' decisions have shapes {first.shape} and {second.shape}; expected "
+            "one per exam for the same exams. Compare the same exams."
+        )
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
-    p = binomtest(only_first, discordant, 0.5).pvalue if discordant else 1.0
-    return {
-        "difference": (only_first - only_second) / len(right),
-        "only_first": only_first,
-        "only_second": only_second,
-        "n": len(right),
-        "p": float(p),
-    }
+    return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
 
 
 def holm(p: Any) -> np.ndarray:
@@ -170,6 +101,22 @@ def holm(p: Any) -> np.ndarray:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(1, steps)
     return corrected
+
+
+def p_value(p: float) -> str:
+    """A p-value for a table, never 0: ``0.25``, ``0.031``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_text(p: float) -> str:
+    """A p-value in a sentence: ``p = 0.25``, ``p < 0.001``."""
+    return f"p {'' if p < 0.001 else '= '}{p_value(p)}"
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """A table to be displayed: three digits, and every column named p something as `p_value`."""
+    p = [name for name in table.columns if re.match(r"p\b|p_", name)]
+    return table.assign(**{name: table[name].map(p_value) for name in p}).round(3)
 
 
 def published_difference(

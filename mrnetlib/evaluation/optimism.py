@@ -1,12 +1,16 @@
-"""Many samples of the same exams: the bootstrap, for one model, two, or a whole table at once."""
+"""How much too good a chosen number is: the bootstrap, and the price of choosing a plane."""
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from mrnetlib.evaluation.comparisons import Comparison, two_models
+from mrnetlib.evaluation.metrics import best_planes, measured
+from mrnetlib.evaluation.predictions import of_split
 from mrnetlib.evaluation.roc import checked
 from mrnetlib.files import InputError
+
+KEYS = ["architecture", "task"]
 
 
 def bootstrap_counts(strata: Any, draws: int, generator: np.random.Generator) -> np.ndarray:
@@ -68,33 +72,50 @@ def bootstrap_auc(label: Any, probability: Any, counts: np.ndarray) -> np.ndarra
     return areas
 
 
-def from_draws(estimate: float, draws: np.ndarray, level: float = 0.95) -> Comparison:
-    """Percentile interval and two-sided p-value of a difference from its bootstrap draws.
+def plane_choice(
+    predictions: pd.DataFrame, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
+    """What choosing the best plane on the test exams adds to the number that is reported.
 
-    The p-value is twice the smaller share of draws on either side of 0, with one draw added, so
-    that it is never 0.
+    Parameters
+    ----------
+    predictions : a study's single views, see `mrnetlib.evaluation.predictions`.
+    draws, seed : of the bootstrap behind `optimism`.
+
+    Returns
+    -------
+    DataFrame, a row per architecture: ``chosen_on_tune`` and ``chosen_on_test`` (mean test AUC
+    over the tasks), their difference ``inflated_by``, which is never negative and therefore not
+    tested, and ``optimism``: by how much an AUC is too high on average when its plane was chosen on
+    the same exams, whichever plane it is. In bootstrap samples of the test exams it is the AUC
+    there of the plane that is best there, minus the same plane's AUC on the test exams as they are
+    (Efron 1983; Harrell 2015). ``draws_low`` and ``draws_high`` hold `level` of the samples.
     """
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    smaller = min((draws <= 0).sum(), (draws >= 0).sum())
-    p = min(1.0, 2 * (smaller + 1) / (len(draws) + 1))
-    return Comparison(float(estimate), float(low), float(high), float(p), "paired bootstrap")
+    areas = measured(predictions, [*KEYS, "plane"])
+    chosen = {
+        f"chosen_on_{split}": areas.merge(best_planes(predictions, split)[[*KEYS, "plane"]])
+        .groupby("architecture", sort=False)["auc"]
+        .mean()
+        for split in ("tune", "test")
+    }
+    table = pd.DataFrame(chosen)
+    table["inflated_by"] = table["chosen_on_test"] - table["chosen_on_tune"]
+    for architecture, single in of_split(predictions, "test").groupby("architecture", sort=False):
+        extra = _optimism(single, draws, np.random.default_rng(seed))
+        limits = np.quantile(extra, [(1 - level) / 2, (1 + level) / 2])
+        table.loc[architecture, ["optimism", "draws_low", "draws_high"]] = extra.mean(), *limits
+    return table.reset_index()
 
 
-def paired_bootstrap(
-    label: Any,
-    first: Any,
-    second: Any,
-    generator: np.random.Generator,
-    draws: int = 2000,
-    level: float = 0.95,
-) -> Comparison:
-    """Difference of two areas by drawing the same exams for both, within each class.
-
-    Parameters as for `paired_delong`; `generator` is the only source of randomness. For many
-    models at once use `bootstrap_counts` and `bootstrap_auc`.
-    """
-    positive, columns = two_models(label, first, second)
-    areas = bootstrap_auc(positive, columns, np.ones((1, len(positive))))[0]
-    counts = bootstrap_counts(positive, draws, generator)
-    drawn = bootstrap_auc(positive, columns, counts)
-    return from_draws(areas[0] - areas[1], drawn[:, 0] - drawn[:, 1], level)
+def _optimism(test: pd.DataFrame, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """What the chosen plane's AUC is too high by, mean over tasks, per bootstrap sample (B,)."""
+    labels = test.pivot_table(index="exam", columns="task", values="label", aggfunc="first")
+    counts = bootstrap_counts(labels.to_numpy(), draws, generator)
+    found = []
+    for task, group in test.groupby("task"):
+        columns = group.pivot(index="exam", columns="plane", values="probability")
+        columns = columns.loc[labels.index].to_numpy()
+        drawn = bootstrap_auc(labels[task], columns, counts)  # (B, planes)
+        whole = bootstrap_auc(labels[task], columns, np.ones((1, len(columns))))[0]
+        found.append(drawn.max(axis=1) - whole[drawn.argmax(axis=1)])
+    return np.mean(found, axis=0)

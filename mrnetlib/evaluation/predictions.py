@@ -1,10 +1,13 @@
-"""A study's predictions, read from its result files and checked before anything is computed.
+"""Files of predictions, read and checked before anything is computed from them.
 
-One file per network, ``predictions/<architecture>_<plane>_<task>.csv``, and one per fused model,
-``fused/<architecture>_<task>.csv``, both with the columns ``exam,split,label,probability``.
+`read_file` is the one reader: of a study's own files, of those that its variants add, and of other
+people's. A study has one file per network, ``predictions/<architecture>_<plane>_<task>.csv``, and
+one per fused model, ``fused/<architecture>_<task>.csv``, with the columns
+``exam,split,label,probability``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +19,117 @@ from mrnetlib.names import PLANES, SPLITS, TASKS, fused_path, prediction_path
 
 COLUMNS = ["exam", "split", "label", "probability"]
 
+#: Columns that stay text, whatever they look like ("0007").
+TEXT = ("exam", "split", "variant", "task")
 
-def _read_file(path: Path, made_by: str) -> pd.DataFrame:
-    """One file of predictions, every column checked; exams stay text ("0007")."""
+
+@dataclass(frozen=True)
+class Form:
+    """What a kind of file has to hold; other columns, and their order, do not matter."""
+
+    columns: Sequence[str]
+    remedy: str  # what to do about a file that is not so: a sentence
+    probabilities: Sequence[str] = ("probability",)
+    keys: Sequence[str] = ("exam",)  # what tells its rows apart
+    optional: Sequence[str] = ()  # columns that are read where they are
+    aliases: dict[str, str] = field(default_factory=dict)
+    both_classes: bool = False  # refuse labels of one class only
+
+
+def read_columns(path: Path, form: Form) -> pd.DataFrame:
+    """The columns that a file has to hold, their values not yet checked.
+
+    Names of columns are taken without outer spaces and in lower case.
+    """
     try:
-        table = pd.read_csv(path, dtype={"exam": str, "split": str})
+        header = pd.read_csv(path, nrows=0).columns
+        names = [str(column).strip().casefold() for column in header]
+        names = [form.aliases.get(name, name) for name in names]
+        text = {raw: str for raw, name in zip(header, names, strict=True) if name in TEXT}
+        table = pd.read_csv(path, dtype=text)
     except FileNotFoundError:
-        raise InputError(f"{path}: not found. Run notebook {made_by}, which writes it.") from None
+        raise InputError(f"{path}: not found. {form.remedy}") from None
     except (ValueError, pd.errors.ParserError) as error:  # empty, not text, ragged
-        raise InputError(f"{path}: not a readable CSV ({error}). Make it again.") from None
-    if list(table.columns) != COLUMNS:
+        raise InputError(f"{path}: not a readable CSV ({error}). {form.remedy}") from None
+    table.columns = names
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: two columns for {twice[0]}, expected one. Take one out.")
+    missing = [column for column in form.columns if column not in table]
+    if missing:
         raise InputError(
-            f"{path}: columns are {','.join(map(str, table.columns))}, expected "
-            f"{','.join(COLUMNS)}. Run notebook {made_by} again."
+            f"{path}: no column {', '.join(missing)}; columns are {','.join(table.columns)}, "
+            f"expected {','.join(form.columns)}. {form.remedy}"
         )
     if table.empty:
-        raise InputError(f"{path}: holds no exam. Run notebook {made_by} again.")
-    label = pd.to_numeric(table["label"], errors="coerce")
-    for column, values, allowed in (("split", table["split"], SPLITS), ("label", label, (0, 1))):
-        strange = ~values.isin(allowed)
-        if strange.any():
-            row = table[strange].iloc[0]
-            raise InputError(
-                f"{path}: exam {row['exam']} has {column} {row[column]}, expected "
-                f"{' or '.join(map(str, allowed))}. Run notebook {made_by} again."
-            )
-    number = pd.to_numeric(table["probability"], errors="coerce")
-    strange = ~number.between(0, 1)  # also true for NaN
+        raise InputError(f"{path}: holds no row. {form.remedy}")
+    return table[[*form.columns, *(name for name in form.optional if name in table)]]
+
+
+def _refuse(path: Path, table: pd.DataFrame, column: str, strange: Any, expected: str) -> None:
+    """An error that names the first exam whose value of a column is strange."""
     if strange.any():
         row = table[strange].iloc[0]
-        raise InputError(
-            f"{path}: exam {row['exam']} has probability {row['probability']}, expected a number "
-            f"from 0 to 1. Run notebook {made_by} again."
-        )
-    twice = table["exam"].duplicated() | table["exam"].isna()
+        place = f"exam {row['exam']}" if "exam" in row else f"row {row.name}"
+        raise InputError(f"{path}: {place} has {column} {row[column]}, expected {expected}")
+
+
+def read_file(path: Path, form: Form) -> pd.DataFrame:
+    """A file of predictions.
+
+    Returns
+    -------
+    DataFrame with the form's columns: exam, split and task as text, label int, 0 or 1,
+    probabilities float, 0..1.
+
+    Raises
+    ------
+    InputError
+        Naming the file, and the exam where it is about one: for a file that is missing or no CSV,
+        a missing column, a value out of range, and an exam that is listed twice.
+    """
+    table = read_columns(path, form)
+    if "split" in table:
+        words = f"{' or '.join(SPLITS)}. {form.remedy}"
+        _refuse(path, table, "split", ~table["split"].isin(SPLITS), words)
+    label = pd.to_numeric(table["label"], errors="coerce")
+    _refuse(path, table, "label", ~label.isin((0, 1)), f"0 or 1. {form.remedy}")
+    values = {"label": label.astype(int)}
+    present = [name for name in form.probabilities if name in table]
+    for column in present:
+        number = pd.to_numeric(table[column], errors="coerce")
+        strange = ~number.between(0, 1)  # also true for NaN
+        _refuse(path, table, column, strange, f"a number from 0 to 1. {form.remedy}")
+        values[column] = number.astype(float)
+    table = table.assign(**values)
+    keys = [key for key in form.keys if key in table]
+    if keys:
+        _each_once(table, keys, path, form.remedy)
+    if form.both_classes and table["label"].nunique() < 2:
+        raise InputError(f"{path}: all labels are {label.iloc[0]:.0f}, expected both classes.")
+    return table
+
+
+def _each_once(table: pd.DataFrame, keys: Sequence[str], name: Any, remedy: str) -> None:
+    """Refuse a table that lists an exam twice, or one without a number."""
+    twice = table.duplicated(list(keys)) | table[list(keys)].isna().any(axis=1)
     if twice.any():
+        row = table[twice].iloc[0]
+        found = ", ".join(f"{key} {row[key]}" for key in keys)
         raise InputError(
-            f"{path}: exam {table.loc[twice, 'exam'].iloc[0]} is listed twice or has no number, "
-            f"expected each exam once. Run notebook {made_by} again."
+            f"{name}: {found} is listed twice or has no number, expected each exam once. {remedy}"
         )
-    return table.assign(label=label.astype(int), probability=number.astype(float))
+
+
+def of_split(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The rows of one split; an `InputError` where there is none."""
+    chosen = predictions[predictions["split"] == split]
+    if chosen.empty:
+        raise InputError(
+            f"the predictions hold no {split} exam, found {sorted(set(predictions['split']))}. "
+            f"Predict the {split} exams, or ask for another split."
+        )
+    return chosen
 
 
 def same_exams(first: pd.DataFrame, other: pd.DataFrame, name: Any, labels: bool = True) -> None:
@@ -85,19 +159,60 @@ def same_exams(first: pd.DataFrame, other: pd.DataFrame, name: Any, labels: bool
         )
 
 
+def aligned(tables: Iterable[tuple[Any, str, pd.DataFrame]]) -> Iterator[pd.DataFrame]:
+    """Tables of predictions with their rows in the first one's order of exams.
+
+    Parameters
+    ----------
+    tables : triples of a name for errors, the task, and a table with the columns exam, split,
+        label and probability, a row per exam.
+
+    Raises
+    ------
+    InputError
+        Where a table lists an exam twice, or does not hold the same exams and splits as the first
+        one, or other labels than the first one of its task.
+    """
+    first, first_of_task = None, {}
+    for name, task, table in tables:
+        first = table if first is None else first
+        _each_once(table, ["exam"], name, "Make it again.")
+        same_exams(first, table, name, labels=False)
+        same_exams(first_of_task.setdefault(task, table), table, name)
+        yield table.set_index("exam").loc[first["exam"]].reset_index()
+
+
+def paired(
+    first: pd.DataFrame, second: pd.DataFrame, name: Any = "the second table", split: str = "test"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and two models' probabilities on the same exams, in the same order.
+
+    Parameters
+    ----------
+    first, second : tables with the columns exam, split, label and probability, one row per exam.
+    name : what `second` is called in an error, for example its path.
+    split : the exams to compare on.
+
+    Returns
+    -------
+    label (E,) int, first (E,) and second (E,) float.
+    """
+    chosen = [(name, "", of_split(table, split)) for table in (first, second)]
+    first, second = aligned(chosen)
+    columns = first["label"], first["probability"], second["probability"]
+    return tuple(column.to_numpy() for column in columns)
+
+
 def _read_all(paths: dict[tuple, Path], keys: list[str], made_by: str) -> pd.DataFrame:
     """Read the files, demand the same exams everywhere, stack them into one long table."""
-    first, first_of_task, parts = None, {}, []
-    for values, path in paths.items():
-        table = _read_file(path, made_by)
-        task = values[-1]
-        first = table if first is None else first
-        same_exams(first, table, path, labels=False)
-        same_exams(first_of_task.setdefault(task, table), table, path)
-        table = table.set_index("exam").loc[first["exam"]].reset_index()
-        parts.append(table.assign(**dict(zip(keys, values, strict=True))))
-    if not parts:
+    if not paths:
         raise InputError("no predictions asked for: give at least one architecture and one task.")
+    form = Form(COLUMNS, f"Run notebook {made_by}, which writes it.")
+    tables = aligned((path, key[-1], read_file(path, form)) for key, path in paths.items())
+    parts = [
+        table.assign(**dict(zip(keys, key, strict=True)))
+        for key, table in zip(paths, tables, strict=True)
+    ]
     return pd.concat(parts, ignore_index=True)[[*keys, *COLUMNS]]
 
 
@@ -122,8 +237,7 @@ def read_predictions(
     Raises
     ------
     InputError
-        Naming the file that is missing, has other columns, holds a value out of range or an
-        exam twice, or does not hold the same exams, splits and labels as the others.
+        As `read_file` and `aligned`: every file has to hold the same exams.
     """
     paths = {
         (architecture, plane, task): prediction_path(results, architecture, plane, task)
@@ -144,29 +258,3 @@ def read_fused(
         for task in tasks
     }
     return _read_all(paths, ["architecture", "task"], "03_fusion")
-
-
-def paired(
-    first: pd.DataFrame, second: pd.DataFrame, name: Any = "the second table", split: str = "test"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels and two models' probabilities on the same exams, in the same order.
-
-    Parameters
-    ----------
-    first, second : tables with the columns exam, split, label and probability, one row per exam.
-    name : what `second` is called in an error, for example its path.
-    split : the exams to compare on.
-
-    Returns
-    -------
-    label (E,) int, first (E,) and second (E,) float.
-
-    Raises
-    ------
-    InputError
-        Where the two do not hold the same exams with the same labels.
-    """
-    first, second = (table[table["split"] == split] for table in (first, second))
-    same_exams(first, second, name)
-    ordered = second.set_index("exam")["probability"].loc[first["exam"]]
-    return first["label"].to_numpy(), first["probability"].to_numpy(), ordered.to_numpy()

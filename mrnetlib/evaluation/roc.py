@@ -147,15 +147,6 @@ def influence(label: Any, probability: Any) -> tuple[np.ndarray, np.ndarray]:
     return areas, share
 
 
-def delong(label: Any, probability: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Areas under the curve (M,) and DeLong's covariance matrix (M, M) of M models.
-
-    Parameters and errors as for `influence`. Source: DeLong, DeLong & Clarke-Pearson 1988.
-    """
-    areas, share = influence(label, probability)
-    return areas, share.T @ share
-
-
 def hanley_mcneil_variance(area: Any, positives: float, negatives: float) -> Any:
     """Variance of an area under the curve known only by its value and the class sizes.
 

@@ -9,6 +9,7 @@ from mrnetlib.figures.counts import histograms, label_counts, slices_per_exam
 from mrnetlib.figures.exams import augmentation_gallery, exam, mosaic
 from mrnetlib.figures.pipeline import pipeline
 from mrnetlib.figures.results import (
+    calibration_curves,
     confusion_matrices,
     fusion_weights,
     roc_curves,
@@ -19,6 +20,7 @@ from mrnetlib.figures.training import training_curves
 
 __all__ = [
     "augmentation_gallery",
+    "calibration_curves",
     "confusion_matrices",
     "exam",
     "fusion_weights",

@@ -2,8 +2,8 @@
 
 All functions take long tables of predictions with the columns seed, architecture, task, exam,
 split, label, probability (and plane, for single views) and compare by
-`mrnetlib.variants.seeds`: paired by exam and seed. A study's own predictions have one seed;
-`with_seed` adds that column.
+`mrnetlib.variants.seeds`: paired by exam and seed. A study's own predictions have one seed, to be
+added as a column.
 """
 
 from collections.abc import Sequence
@@ -14,71 +14,44 @@ import pandas as pd
 
 from mrnetlib import fusion
 from mrnetlib.evaluation.calibration import best_threshold
-from mrnetlib.evaluation.comparisons import Comparison, mcnemar
-from mrnetlib.evaluation.metrics import best_planes
-from mrnetlib.evaluation.optimism import bootstrap_auc, bootstrap_counts
+from mrnetlib.evaluation.comparisons import Comparison
+from mrnetlib.evaluation.metrics import THRESHOLD, best_planes, named, rates
+from mrnetlib.evaluation.predictions import paired
 from mrnetlib.files import InputError
-from mrnetlib.names import PLANES, TASKS, history_path
+from mrnetlib.names import history_path
 from mrnetlib.variants.seeds import compare, score
 
 KEYS = ["seed", "architecture", "task"]
-
-#: Ways to make one probability of several planes', in words that follow "fusion". The first four
-#: fit a regression, on the predictions for these exams.
-FUSIONS = {
-    "train": "on the training exams",
-    "out_of_fold": "on training exams out of fold",
-    "tune": "on the tuning exams",
-    "train+tune": "on training and tuning exams",
-    "mean": "by the mean of the planes",
-    "max": "by the maximum of the planes",
-}
-
-RATES = ("sensitivity", "specificity", "accuracy")
-
-
-def with_seed(predictions: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """A study's own predictions with the column seed."""
-    return predictions.assign(seed=seed)
 
 
 def fuse(
     predictions: pd.DataFrame,
     how: str,
-    planes: Sequence[str] = PLANES,
-    fitted: pd.DataFrame | None = None,
+    planes: Sequence[str],
+    unseen: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The planes' predictions made one, per seed, architecture and task.
 
     Parameters
     ----------
     predictions : of single views.
-    how : a key of `FUSIONS`.
-    fitted : for ``out_of_fold``, the training exams' predictions by networks that did not see
+    how : one of `mrnetlib.fusion.WAYS`.
+    planes : those to fuse.
+    unseen : for ``out_of_fold``, the training exams' predictions by networks that did not see
         them; like `predictions`, of the split train.
 
     Returns
     -------
     DataFrame with the columns seed, architecture, task, exam, split, label, probability.
     """
-    if how not in FUSIONS:
-        raise InputError(f"fusion '{how}': expected one of {', '.join(FUSIONS)}.")
-    if how == "out_of_fold" and fitted is None:
-        raise InputError("fusion 'out_of_fold': needs the out-of-fold predictions. Give them.")
-    groups = {} if fitted is None else dict(list(fitted.groupby(KEYS)))
-    parts, columns = [], list(planes)
+    needed = fusion.way(how).out_of_fold and unseen is not None
+    groups = dict(list(unseen.groupby(KEYS))) if needed else {}
+    parts = []
     for key, group in predictions.groupby(KEYS, sort=False):
-        table = fusion.by_plane(group, tuple(planes))
-        if how in ("mean", "max"):
-            probability = table[columns].agg(how, axis=1)
-            answer = table[["exam", "split", "label"]].assign(probability=probability)
-        else:
-            if how == "out_of_fold" and key not in groups:
-                raise InputError(f"seed {key[0]}, {key[1]}, {key[2]}: no out-of-fold predictions.")
-            unseen = how == "out_of_fold"
-            source = fusion.by_plane(groups[key], tuple(planes)) if unseen else table
-            regression = fusion.fit(source, "train" if unseen else how, planes)
-            answer = fusion.apply(regression, table, planes)
+        if needed and key not in groups:
+            raise InputError(f"seed {key[0]}, {key[1]}, {key[2]}: no out-of-fold predictions.")
+        own = fusion.by_plane(groups[key], planes) if needed else None
+        answer = fusion.fuse(fusion.by_plane(group, planes), how, own)
         parts.append(answer.assign(**dict(zip(KEYS, key, strict=True))))
     return pd.concat(parts, ignore_index=True)
 
@@ -102,7 +75,7 @@ def decided(fused: pd.DataFrame, tuned: bool) -> pd.DataFrame:
     """
     parts = []
     for _, group in fused.groupby(KEYS, sort=False):
-        tune, threshold = group[group["split"] == "tune"], 0.5
+        tune, threshold = group[group["split"] == "tune"], THRESHOLD
         if tuned:
             threshold = best_threshold(tune["label"], tune["probability"])
         called = (group["probability"] >= threshold).astype(float)
@@ -136,8 +109,8 @@ def cells(table: pd.DataFrame) -> list[tuple[str, str]]:
     """The architectures and tasks of a table, and every architecture's average of its tasks."""
     found = []
     for architecture in table["architecture"].unique():
-        tasks = set(table.loc[table["architecture"] == architecture, "task"])
-        found += [(architecture, task) for task in TASKS if task in tasks]
+        tasks = table.loc[table["architecture"] == architecture, "task"].unique()
+        found += [(architecture, task) for task in tasks]
         found += [(architecture, "average")] * (len(tasks) > 1)
     return found
 
@@ -170,54 +143,6 @@ def effects(
     return pd.DataFrame(rows, columns=names)
 
 
-def plane_choice(
-    predictions: pd.DataFrame, draws: int = 2000, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
-    """What choosing the best plane on the test exams adds to the number that is reported.
-
-    Parameters
-    ----------
-    predictions : a study's single views; one seed.
-    draws, seed : of the bootstrap behind `optimism`.
-
-    Returns
-    -------
-    DataFrame, a row per architecture: ``chosen_on_tune`` and ``chosen_on_test`` (mean test AUC
-    over the tasks), their difference ``inflated_by``, which is never negative and therefore not
-    tested, and ``optimism``: by how much an AUC is too high on average when its plane was chosen on
-    the same exams, whichever plane it is. In bootstrap samples of the test exams it is the AUC
-    there of the plane that is best there, minus the same plane's AUC on the test exams as they are
-    (Efron 1983; Harrell 2015). ``draws_low`` and ``draws_high`` hold `level` of the samples.
-    """
-    predictions = with_seed(predictions, 0)
-    chosen = [best_plane(predictions, split) for split in ("test", "tune")]
-    rows = []
-    for architecture in predictions["architecture"].unique():
-        own = [table[table["architecture"] == architecture] for table in chosen]
-        means = [score(t[t["split"] == "test"]).estimates[0] for t in own]
-        single = predictions[predictions["architecture"] == architecture]
-        extra = _optimism(single, draws, np.random.default_rng(seed))
-        limits = np.quantile(extra, [(1 - level) / 2, (1 + level) / 2])
-        rows.append([architecture, means[1], means[0], means[0] - means[1], extra.mean(), *limits])
-    names = ["architecture", "chosen_on_tune", "chosen_on_test", "inflated_by"]
-    return pd.DataFrame(rows, columns=[*names, "optimism", "draws_low", "draws_high"])
-
-
-def _optimism(single: pd.DataFrame, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """What the chosen plane's AUC is too high by, mean over tasks, per bootstrap sample (B,)."""
-    test = single[single["split"] == "test"]
-    labels = test.pivot_table(index="exam", columns="task", values="label", aggfunc="first")
-    counts = bootstrap_counts(labels.to_numpy(), draws, generator)
-    found = []
-    for task, group in test.groupby("task"):
-        columns = group.pivot(index="exam", columns="plane", values="probability")
-        columns = columns.loc[labels.index].to_numpy()
-        drawn = bootstrap_auc(labels[task], columns, counts)  # (B, planes)
-        whole = bootstrap_auc(labels[task], columns, np.ones((1, len(columns))))[0]
-        found.append(drawn.max(axis=1) - whole[drawn.argmax(axis=1)])
-    return np.mean(found, axis=0)
-
-
 def thresholds(fused: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """A tuned threshold against 0.5, per architecture, task and rate.
 
@@ -228,18 +153,17 @@ def thresholds(fused: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     DataFrame with the columns architecture, task, threshold (empty for averages), measure, first
-    (tuned), second (at 0.5), difference, low, high (normal, paired), p (McNemar's exact test; for
-    averages that of the interval) and each.
+    (tuned), second (at 0.5), difference, low, high (normal, paired), p (the measure's exact test
+    where it has one; for averages that of the interval) and each.
     """
     tuned, fixed = decided(fused, True), decided(fused, False)
-    parts = [effects(tuned, fixed, rate, level).assign(measure=rate) for rate in RATES]
+    parts = [effects(tuned, fixed, rate, level).assign(measure=rate) for rate in rates()]
     table = pd.concat(parts, ignore_index=True)
     table["threshold"] = np.nan
     for place, row in table[table["task"] != "average"].iterrows():
         own = [cell(one, row["architecture"], row["task"]) for one in (tuned, fixed)]
         table.loc[place, "threshold"] = own[0]["threshold"].iloc[0]
-        pair = [one[one["split"] == "test"].sort_values("exam") for one in own]
-        given = pair[0]["label"], pair[0]["probability"], pair[1]["probability"]
-        exact = mcnemar(*given, measure=row["measure"])
-        table.loc[place, ["p", "method"]] = exact["p"], "McNemar, exact"
+        exact = named(row["measure"]).exact
+        if exact is not None:
+            table.loc[place, ["p", "method"]] = exact(*paired(*own))
     return table

@@ -14,8 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mrnetlib.evaluation.predictions import COLUMNS, read_predictions, same_exams
-from mrnetlib.evaluation.roc import checked
+from mrnetlib.evaluation.predictions import (
+    COLUMNS,
+    Form,
+    read_columns,
+    read_file,
+    read_predictions,
+    same_exams,
+)
 from mrnetlib.files import InputError, write_csv
 from mrnetlib.names import TASKS
 from mrnetlib.settings import Settings, augmentations
@@ -29,6 +35,12 @@ KEYS = ["variant", "seed", "architecture", "plane", "task"]
 #: In the files; 7 digits are what a network's single precision carries.
 FILE_COLUMNS = ["variant", "seed", "task", *COLUMNS]
 DIGITS = 7
+REMEDY = "Run 'make choices', which makes it."
+NETWORK_COLUMNS = [
+    *("variant", "seed", "task", "fold"),
+    *("train_exams", "epochs", "kept_epoch", "seconds"),
+]
+FORM = Form(FILE_COLUMNS, REMEDY, keys=["variant", "seed", "task", "exam"])
 
 
 @dataclass(frozen=True)
@@ -163,25 +175,6 @@ def write(path: Path, predictions: pd.DataFrame) -> None:
     write_csv(path, predictions.assign(probability=rounded)[FILE_COLUMNS])
 
 
-def _read_file(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype={"exam": str, "split": str, "variant": str, "task": str})
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found. Run 'make choices', which makes it.") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a readable CSV ({error}). Make it again.") from None
-    if list(table.columns) != FILE_COLUMNS:
-        raise InputError(
-            f"{path}: columns are {','.join(map(str, table.columns))}, expected "
-            f"{','.join(FILE_COLUMNS)}. Run 'make choices' again."
-        )
-    try:
-        checked(table["label"], table["probability"], both_classes=False)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    return table
-
-
 def _guarded(study: Study, table: pd.DataFrame, own: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The rows that the study's settings ask for, each group on the study's own exams."""
     settings, parts = study.settings, []
@@ -196,9 +189,6 @@ def _guarded(study: Study, table: pd.DataFrame, own: pd.DataFrame, path: Path) -
         elif run[0] in SHARES:
             trained = set(found.loc[found["split"] == "train", "exam"])
             wanted = wanted[(wanted["split"] != "train") | wanted["exam"].isin(trained)]
-        if found["exam"].duplicated().any():
-            exam = found.loc[found["exam"].duplicated(), "exam"].iloc[0]
-            raise InputError(f"{name}: exam {exam} is listed twice. Run 'make choices' again.")
         same_exams(wanted, found, name)
         parts.append(found)
     return pd.concat(parts)
@@ -226,7 +216,7 @@ def read(study: Study) -> pd.DataFrame:
         for plane in settings.planes:
             path = path_of(study, "predictions", architecture, plane)
             chosen = own[(own["architecture"] == architecture) & (own["plane"] == plane)]
-            table = _guarded(study, _read_file(path), chosen, path)
+            table = _guarded(study, read_file(path, FORM), chosen, path)
             parts.append(table.assign(architecture=architecture, plane=plane))
     own = own.assign(variant="as_is", seed=settings.seed)
     return pd.concat([own, *parts], ignore_index=True)[[*KEYS, *COLUMNS]]
@@ -244,8 +234,6 @@ def read_networks(study: Study) -> pd.DataFrame:
     for architecture in study.settings.choices_architectures:
         for plane in study.settings.planes:
             path = path_of(study, "networks", architecture, plane)
-            if not path.is_file():
-                raise InputError(f"{path}: not found. Run 'make choices', which makes it.")
-            parts.append(pd.read_csv(path).assign(architecture=architecture, plane=plane))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["architecture", "plane", *table.columns[:-2]]]
+            table = read_columns(path, Form(NETWORK_COLUMNS, REMEDY))
+            parts.append(table.assign(architecture=architecture, plane=plane))
+    return pd.concat(parts, ignore_index=True)[["architecture", "plane", *NETWORK_COLUMNS]]

@@ -20,13 +20,11 @@ import pandas as pd
 from scipy.stats import chi2, norm, t
 
 from mrnetlib.evaluation.comparisons import Comparison, contrast
+from mrnetlib.evaluation.metrics import named
 from mrnetlib.evaluation.predictions import same_exams
 from mrnetlib.evaluation.roc import Interval, logit_interval
-from mrnetlib.evaluation.table1 import estimate_and_share
+from mrnetlib.evaluation.table1 import NOTHING
 from mrnetlib.files import InputError
-
-#: Variances below this are rounding.
-NOTHING = 1e-12
 
 
 class Score(NamedTuple):
@@ -43,14 +41,14 @@ def score(table: pd.DataFrame, measure: str = "auc") -> Score:
     ----------
     table : columns seed, architecture, task, exam, label, probability; every combination of the
         first three on the same exams.
-    measure : ``auc``, or ``sensitivity``, ``specificity``, ``accuracy`` of probability >= 0.5.
+    measure : an entry of `mrnetlib.evaluation.metrics.MEASURES`.
 
     Raises
     ------
     InputError
         For differing exams, one class only, or fewer than two exams of a class.
     """
-    estimates, shares, exams = [], [], None
+    estimates, shares, exams, entry = [], [], None, named(measure)
     for seed, of_seed in table.groupby("seed", sort=False):
         cells = []
         for key, group in of_seed.groupby(["architecture", "task"], sort=False):
@@ -62,7 +60,7 @@ def score(table: pd.DataFrame, measure: str = "auc") -> Score:
                     "Expected each of the same exams once. Make them with the same study."
                 )
             values = group["label"].to_numpy(), group["probability"].to_numpy()
-            cells.append(estimate_and_share(*values, measure))
+            cells.append(entry.influence(*values))
         estimates.append(np.mean([estimate for estimate, _ in cells]))
         shares.append(np.mean([share for _, share in cells], axis=0))
     if exams is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mrnetlib.evaluation.comparisons import Comparison, holm
+from mrnetlib.evaluation.comparisons import Comparison, holm, p_text, p_value
 
 
 def summary(rows: Sequence[tuple[str, str, str, Comparison]]) -> pd.DataFrame:
@@ -22,16 +22,6 @@ def summary(rows: Sequence[tuple[str, str, str, Comparison]]) -> pd.DataFrame:
     table = pd.DataFrame([[*row[:3], *row[3]] for row in rows], columns=names)
     table.insert(len(table.columns) - 1, "p_holm", holm(table["p"]))
     return table
-
-
-def p_value(p: float) -> str:
-    """A p-value for a table: ``0.25``, ``0.031``, ``< 0.001``."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def p_text(p: float) -> str:
-    """A p-value in a sentence: ``p = 0.25``, ``p < 0.001``."""
-    return f"p {'' if p < 0.001 else '= '}{p_value(p)}"
 
 
 def counted(table: pd.DataFrame, level: float = 0.95) -> str:

@@ -1,0 +1,84 @@
+"""Table I to be read, as Markdown or HTML, beside the paper's where the exams are MRNet's."""
+
+import html
+
+import pandas as pd
+
+from mrnetlib.evaluation import published
+from mrnetlib.evaluation.metrics import MEASURES
+from mrnetlib.files import InputError
+from mrnetlib.names import TASK_TITLES, architecture_title
+
+VIEW_TITLES = {
+    "multi": "multi-view",
+    "single-best": "single view, best plane per task",
+    "single-mean": "single view, mean of all planes",
+}
+
+
+def _cells(table: pd.DataFrame, with_paper: bool) -> list[list[str]]:
+    """Header and rows as text, rounded to four decimals as in the paper."""
+    titles = [measure.title for measure in MEASURES.values()]
+    printed = [name for name in MEASURES if with_paper and name in published.MEASURES]
+    paper = published.TABLE_1.set_index(["architecture", "views", "class"])
+    header = ["Model", "Class", *titles, *(f"{MEASURES[name].title} (paper)" for name in printed)]
+    rows = [[*header, "n"]]
+    for row in table.to_dict("records"):
+        kind = TASK_TITLES.get(row["class"], row["class"].capitalize())
+        name = f"{architecture_title(row['architecture'])}, {VIEW_TITLES[row['views']]}"
+        # By the granularity of its accuracies the paper's single-view row is a mean.
+        views = {"single-mean": "single"}.get(row["views"], row["views"])
+        key = (row["architecture"], views, row["class"])
+        known = paper.loc[key] if key in paper.index else {}
+        cells = [name, kind, *(f"{row[measure]:.4f}" for measure in MEASURES)]
+        cells += [f"{known[measure]:.4f}" if measure in known else "" for measure in printed]
+        rows.append([*cells, str(row["n"])])
+    return rows
+
+
+def table_1_text(
+    table: pd.DataFrame, study: str, data_name: str, select_on: str, form: str = "markdown"
+) -> str:
+    """Table I to be read: a title that names study and data, four decimals, a note.
+
+    Parameters
+    ----------
+    table : from `mrnetlib.evaluation.table1.table_1`.
+    study, data_name : the study and its exams, for the title. The paper's numbers stand
+        beside only where `data_name` is MRNet (``MRNet`` or ``MRNet-v1.0``).
+    select_on : the split that chose the best planes, for the note.
+    form : ``markdown`` or ``html``.
+    """
+    forms = {"markdown": _markdown, "html": _html}
+    if form not in forms:
+        raise InputError(f"form '{form}': expected markdown or html.")
+    with_paper = data_name.casefold() in ("mrnet", "mrnet-v1.0")
+    title = f"Table I, study {study}: exams of {data_name}, {table['n'].iloc[0]} test exams"
+    note = (
+        f"Single view, best plane per task: the plane with the highest AUC on the {select_on} "
+        "exams, measured on the test exams. "
+    ) + (
+        "Paper: Irmakci et al. 2020, Table I; its single-view row stands beside the mean of all "
+        "planes."
+        if with_paper
+        else f"These are results on {data_name}, not comparable with the paper's on MRNet."
+    )
+    return forms[form](title, _cells(table, with_paper), note)
+
+
+def _markdown(title: str, rows: list[list[str]], note: str) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    rule = "| --- | --- " + "| ---: " * (len(rows[0]) - 2) + "|"
+    return "\n".join([f"**{title}**", "", lines[0], rule, *lines[1:], "", note, ""])
+
+
+def _html(title: str, rows: list[list[str]], note: str) -> str:
+    cells = [[html.escape(cell) for cell in row] for row in rows]
+    head = "".join(f"<th>{cell}</th>" for cell in cells[0])
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in cells[1:]
+    )
+    return (
+        f"<table>\n<caption>{html.escape(title)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{body}\n</tbody>\n</table>\n<p>{html.escape(note)}</p>\n"
+    )

@@ -1,0 +1,73 @@
+"""Predictions of whole studies with a planted truth, for the tests of what follows from them."""
+
+import numpy as np
+import pandas as pd
+
+from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
+
+LABEL = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+# probabilities with areas that can be counted by hand: wrong[k] puts k of 25 pairs in disorder
+WRONG = {
+    0: [0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9, 0.9],
+    5: [0.1, 0.1, 0.1, 0.1, 0.95, 0.9, 0.9, 0.9, 0.9, 0.9],
+    10: [0.1, 0.1, 0.1, 0.95, 0.95, 0.9, 0.9, 0.9, 0.9, 0.9],
+}
+
+
+def ordered_rows(wrong, split, **names):
+    """Ten exams of a split whose area is 1 - `wrong` / 25."""
+    exams = [f"{split}{number}" for number in range(10)]
+    own = {"exam": exams, "split": split, "label": LABEL, "probability": WRONG[wrong]}
+    return pd.DataFrame(own).assign(**names)
+
+
+def ordered_study(architectures=ARCHITECTURES, planes=PLANES, tasks=TASKS):
+    """Axial best on tune, sagittal best on test, coronal in between; fused perfect on test."""
+    tune = {"axial": 0, "coronal": 5, "sagittal": 10}
+    test = {"axial": 10, "coronal": 5, "sagittal": 0}
+    predictions = pd.concat(
+        ordered_rows(wrong[plane], split, architecture=architecture, plane=plane, task=task)
+        for architecture in architectures
+        for plane in planes
+        for task in tasks
+        for split, wrong in (("tune", tune), ("test", test))
+    )
+    fused = pd.concat(
+        ordered_rows(0, split, architecture=architecture, task=task)
+        for architecture in architectures
+        for task in tasks
+        for split in ("tune", "test")
+    )
+    return predictions, fused
+
+
+STRENGTH = {"alexnet": 2.5, "resnet18": 2.5, "googlenet": 0.6}  # of the fused models
+SINGLE = 0.8
+
+
+def noisy_study(seed=0, exams=120, architectures=tuple(STRENGTH)):
+    """Fused models of planted strength; every single view is weaker than the good ones."""
+    generator = np.random.default_rng(seed)
+    label = {task: generator.random(2 * exams) < 0.45 for task in TASKS}
+    numbers = [f"{number:04d}" for number in range(2 * exams)]
+    split = ["tune"] * exams + ["test"] * exams
+
+    def rows(strength, task, **names):
+        score = generator.normal(strength * (label[task] - 0.5), 1)
+        own = {"exam": numbers, "split": split, "label": label[task].astype(int)}
+        return pd.DataFrame({**own, "probability": 1 / (1 + np.exp(-score))}).assign(
+            task=task, **names
+        )
+
+    predictions = pd.concat(
+        rows(SINGLE, task, architecture=architecture, plane=plane)
+        for architecture in architectures
+        for plane in PLANES
+        for task in TASKS
+    )
+    fused = pd.concat(
+        rows(STRENGTH[architecture], task, architecture=architecture)
+        for architecture in architectures
+        for task in TASKS
+    )
+    return predictions, fused
