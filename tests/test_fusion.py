@@ -11,7 +11,7 @@ from mrnetlib import fusion
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
-from mrnetlib.settings import CHOICES
+from mrnetlib.settings import KEYS
 from mrnetlib.variants import effects
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +131,7 @@ def test_a_way_is_added_in_one_place(monkeypatch):
 
 
 def test_settings_offer_the_ways_without_loading_scikit_learn():
-    assert CHOICES["fuse_on"] == fusion.FITTED_ON == ("train", "tune", "train+tune")
+    assert KEYS["fuse_on"].metadata["of"] == fusion.FITTED_ON == ("train", "tune", "train+tune")
     code = "import sys, mrnetlib.fusion, mrnetlib.settings; assert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

@@ -12,7 +12,7 @@ from conftest import tiny_network, write_planted, write_planted_banks
 
 from benchmarks import recipe as benchmark
 from mrnetlib import settings
-from mrnetlib.exams import layout
+from mrnetlib.exams import intake
 from mrnetlib.files import InputError, code_digest
 from mrnetlib.names import history_path, prediction_path
 from mrnetlib.settings import Settings
@@ -52,7 +52,7 @@ def study(tmp_path_factory):
     (root / "studies" / "own.yaml").write_text(FILE)
     study = load("own", root)
     inventory = write_planted_banks(study.banks, write_planted(study.exams, 40, 10, size=64))
-    layout.write_inventory(study.data / "exams.csv", inventory)
+    intake.write_inventory(study.data / "exams.csv", inventory)
     return study
 
 
