@@ -25,7 +25,8 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from mrnetlib.dicom import convert, parallel
+from mrnetlib import parallel
+from mrnetlib.dicom import convert
 from mrnetlib.exams import intensity
 from mrnetlib.files import write_json
 from mrnetlib.names import PLANES, TASKS
@@ -140,7 +141,8 @@ def peak_memory(folder: Path) -> float:
         "from pathlib import Path\n"
         "from mrnetlib.dicom import convert\n"
         "with tempfile.TemporaryDirectory() as out:\n"
-        "    convert(Path(sys.argv[1]), Path(out, 'exams'), workers=1, progress=False)\n"
+        "    out = Path(out, 'exams')\n"
+        "    convert(Path(sys.argv[1]), out, workers=1, progress=False, follow_links=True)\n"
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
     )
     done = subprocess.run(
