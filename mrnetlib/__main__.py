@@ -1,6 +1,7 @@
 """The command line: ``python -m mrnetlib study phantom`` and its neighbours."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     add("--landmarks", type=Path, metavar="JSON", help="standardize intensities with these")
     add("--learn-landmarks", action="store_true", help="learn them on the training exams here")
     add("--key-file", type=Path, metavar="CSV", help="which exam was which; it identifies people")
+    add("--follow-links", action="store_true", help="also links that lead out of the source")
     add("--size", type=int, default=SIZE, help=f"side of the slices in pixels (default: {SIZE})")
     add("--workers", type=int, help="processes at a time (default: one per core)")
 
@@ -141,7 +143,12 @@ def _preprocess(arguments: argparse.Namespace) -> int:
     from mrnetlib.dicom import convert
 
     options = {key: value for key, value in vars(arguments).items() if key != "command"}
-    done = convert(**options)
+    try:
+        done = convert(**options)
+    except KeyboardInterrupt as stop:
+        kept = str(stop) or "Nothing was written; the same command starts from the beginning."
+        print(f"stopped. {kept}", file=sys.stderr)
+        return 128 + getattr(stop, "number", signal.SIGINT)
     print(done.summary)
     if not (arguments.landmarks or arguments.learn_landmarks):
         print(

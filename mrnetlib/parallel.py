@@ -1,15 +1,54 @@
-"""Work spread over processes in a fixed order, one process's crash being one task's failure."""
+"""Work spread over processes in a fixed order, one process's end being one task's failure."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
+import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
+
+from mrnetlib.files import InputError
+
+#: Seconds that a process is given to end before it is killed.
+PATIENCE = 5.0
+
+
+class Stopped(KeyboardInterrupt):
+    """The program was asked to end, by Ctrl-C or a signal; the message says what was kept."""
+
+    def __init__(self, message: str = "", number: int = signal.SIGINT):
+        super().__init__(message)
+        self.number = number
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Stopped` inside the block, so that it cleans up as after
+    Ctrl-C; once only, so that the cleaning is not cut short. Handlers that others set stay."""
+
+    def stop(number: int, _frame: object) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise Stopped(number=number)
+
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {one: signal.getsignal(one) for one in numbers}
+    before = {one: handler for one, handler in before.items() if handler == signal.SIG_DFL}
+    try:
+        for one in before:
+            signal.signal(one, stop)
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def cores() -> int:
@@ -19,26 +58,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _one_thread() -> None:
-    threadpool_limits(1)  # the processes share the cores already
-
-
-def _pool(work: Callable, workers: int) -> ProcessPoolExecutor:
-    # Forking a process that has threads (torch, BLAS) can hang the child: fork from a clean server.
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([work.__module__])
-    else:
-        context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
-
-
 def each(
     work: Callable[[Any], Any],
     tasks: Sequence[Any],
     workers: int | None = None,
     label: str | None = None,
-    crashed: Callable[[Any], Any] | None = None,
+    crashed: Callable[[Any, int], Any] | None = None,
 ) -> Iterator[Any]:
     """Results of `work` for every task, in the tasks' order.
 
@@ -46,7 +71,9 @@ def each(
     ----------
     workers : processes, by default one per core; 1 works in this process.
     label : of the progress bar; None shows none.
-    crashed : gives the result of a task that brought its process down; without it, that raises.
+    crashed : gives the result of a task that twice brought its process down, from the task and
+        the process's exit status (negative: the signal that killed it); without it, that is an
+        `InputError`.
     """
     workers = min(workers or cores(), len(tasks))
     bar = tqdm(total=len(tasks), desc=label, disable=label is None)
@@ -57,36 +84,131 @@ def each(
             yield result
 
 
+def _serve(connection, work: Callable[[Any], Any]) -> None:
+    """What a worker process does: take a task, send its result, until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threadpool_limits(1)  # the processes share the cores already
+    connection.send(None)
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer = (work(task), None)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            answer = (None, error)
+        try:
+            connection.send(answer)
+        except OSError:
+            return
+
+
+def _end_with_parent() -> None:
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+class _Worker:
+    """A process and what it works on: the index of a task, or None."""
+
+    def __init__(self, context, work: Callable[[Any], Any]):
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.index: int | None = None
+
+    def ready(self) -> "_Worker":
+        """Wait until the process has started."""
+        try:
+            self.connection.recv()
+        except (EOFError, OSError):
+            raise InputError(
+                f"worker processes cannot be started (exit status {self.end()}). Give --workers 1; "
+                "in a script of your own, call this under \"if __name__ == '__main__':\"."
+            ) from None
+        return self
+
+    def give(self, index: int, task: Any) -> None:
+        self.index = index
+        with contextlib.suppress(OSError):  # it died while idle: seen when its answer is read
+            self.connection.send(task)
+
+    def end(self, by_force: bool = False) -> int:
+        """End the process; returns its exit status."""
+        self.connection.close()
+        if by_force:
+            self.process.terminate()
+        self.process.join(PATIENCE)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+        return self.process.exitcode
+
+
+def _context(work: Callable):
+    # Forking a process that has threads (torch, BLAS) can hang the child: fork from a clean server.
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__])
+    return context
+
+
 def _spread(work, tasks, workers, crashed) -> Iterator[Any]:
     """A window of tasks is under way at a time, so memory does not grow with their number."""
-    waiting = deque(tasks)
-    running: deque[tuple[Any, Future]] = deque()
-    pool = _pool(work, workers)
+    context = _context(work)
+    pool: list[_Worker] = []
+    waiting, done, tried, following = deque(range(len(tasks))), {}, set(), 0
     try:
-        while waiting or running:
-            while waiting and len(running) < 3 * workers:
-                task = waiting.popleft()
-                running.append((task, pool.submit(work, task)))
-            task, future = running.popleft()
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                pool.shutdown(wait=True)
-                pool = _pool(work, workers)
-                result = _alone(work, task, crashed)
-                # The others went down with the pool; each starts again.
-                running = deque((other, pool.submit(work, other)) for other, _ in running)
-            yield result
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for _ in range(workers):
+            pool.append(_Worker(context, work))
+        for worker in pool:
+            worker.ready()
+        while following < len(tasks):
+            for worker in pool:
+                if worker.index is None and waiting and waiting[0] < following + 3 * workers:
+                    index = waiting.popleft()
+                    worker.give(index, tasks[index])
+            busy = {worker.connection: worker for worker in pool if worker.index is not None}
+            for connection in wait(list(busy)):
+                worker = busy[connection]
+                index, worker.index = worker.index, None
+                try:
+                    result, error = connection.recv()
+                except (EOFError, OSError):
+                    status = worker.end()
+                    pool[pool.index(worker)] = _Worker(context, work).ready()
+                    if index not in tried:
+                        tried.add(index)
+                        waiting.appendleft(index)
+                        continue
+                    result, error = _after_crash(tasks[index], status, crashed), None
+                if error is not None:
+                    raise error
+                done[index] = result
+            while following in done:
+                yield done.pop(following)
+                following += 1
+    except BaseException:
+        for worker in pool:
+            worker.end(by_force=True)
+        raise
+    for worker in pool:
+        worker.end()
 
 
-def _alone(work, task, crashed) -> Any:
-    """A task in a process of its own, which may crash."""
-    with _pool(work, 1) as pool:
-        try:
-            return pool.submit(work, task).result()
-        except BrokenProcessPool:
-            if crashed is None:
-                raise
-            return crashed(task)
+def _after_crash(task: Any, status: int, crashed: Callable[[Any, int], Any] | None) -> Any:
+    if crashed is None:
+        raise InputError(f"a worker process was ended {ending(status)}. Give fewer workers.")
+    return crashed(task, status)
+
+
+def ending(status: int) -> str:
+    """How a process ended that gave no result, from its exit status."""
+    if status == -getattr(signal, "SIGKILL", 9):
+        return "from outside (signal 9), most often for want of memory"
+    return f"by signal {-status}" if status < 0 else f"with exit status {status}"

@@ -190,7 +190,7 @@ def crash(number):
 
 
 def test_a_crashing_process_costs_one_task_only():
-    found = list(parallel.each(crash, range(5), workers=2, crashed=lambda task: -task))
+    found = list(parallel.each(crash, range(5), workers=2, crashed=lambda task, status: -task))
     assert found == [0, 10, -2, 30, 40]
 
 

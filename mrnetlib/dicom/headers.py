@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydicom import FileDataset, dcmread
 from pydicom.dataset import Dataset
 
-from mrnetlib.dicom.sources import File, UnreadableError
+from mrnetlib.dicom.archives import File, UnreadableError
 from mrnetlib.dicom.values import Vector, items, number, numbers, text, texts, whole
 
 #: An enhanced object with more frames than this is damaged.

@@ -10,8 +10,8 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, RLELossless
 
+from mrnetlib.dicom.archives import UnreadableError
 from mrnetlib.dicom.headers import Header, Image
-from mrnetlib.dicom.sources import UnreadableError
 
 #: A stack with more voxels than this is refused rather than read: half a gigabyte as uint16.
 MAX_VOXELS = 1 << 28

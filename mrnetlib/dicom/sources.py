@@ -1,197 +1,171 @@
-"""Where DICOM files are: a file, a folder, a zip or a DICOMDIR, of one study or of thousands."""
+"""What a source holds: a file, a folder, an archive or a DICOMDIR, with all that is in the way."""
 
 import contextlib
-import functools
 import logging
 import os
-import re
+import stat
 import warnings
-import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Iterator
-from io import BytesIO
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from pydicom import dcmread
-from pydicom.filereader import read_partial
 
+from mrnetlib.dicom.archives import MAX_DEFLATION, File, UnreadableError, is_archive, is_dicom, why
 from mrnetlib.files import InputError
 
-#: No single file may unpack to more than this; an enhanced series of 1,000 frames has 0.5 GB.
-MAX_UNPACKED = 1 << 30
+#: Folders in which systems and tools keep their own things, copies of the user's among them.
+_HOUSEKEEPING = {
+    *(".git", ".svn", ".hg", ".datalad", ".snapshot", ".zfs", ".cache", "__MACOSX"),
+    *(".AppleDouble", ".Trashes", ".Trash", ".Spotlight-V100", ".fseventsd", ".TemporaryItems"),
+}
 
-#: Deflate shrinks MR images some 3-fold, empty ones 30-fold; more than this is an attack or damage.
-MAX_DEFLATION = 200
-
-#: Names that promise DICOM, so that an empty or foreign file of such a name is damage.
-SUFFIXES = (".dcm", ".dicom", ".ima")
-
-#: Bytes in which the study's UID is looked for before the whole header is parsed.
-HEAD = 1 << 14
-
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_FAILURES = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError)
+#: Together, the archives inside one archive may unpack to so much at least, and else in proportion.
+_UNPACKED_AT_LEAST = 1 << 30
 
 
-class UnreadableError(Exception):
-    """A file that cannot be read as DICOM; the message says why and holds nothing of the file."""
+class Lost(NamedTuple):
+    """Something in a folder that could not be looked into; `what` is a link, folder or archive."""
+
+    what: str
+    reason: str
+    folder: str
 
 
-class File(NamedTuple):
-    """One file: its path, and its name inside where the path is a zip."""
+@dataclass
+class Walk:
+    """How to go through a source, and what was met on the way that is no file.
 
-    path: str
-    member: str | None = None
+    ``follow_links`` also where they lead out of the source; ``out``, the folder to be written,
+    whose lock and workplace are no part of the source; ``lost``, what could not be looked into.
+    """
 
-    def open(self) -> BinaryIO:
-        """Open for reading; deflated data sets come as their plain bytes, without file meta.
-
-        Raises `UnreadableError`.
-        """
-        try:
-            file = self._opened()
-            head = file.read(2048)
-            if _DEFLATED in head:
-                with file:
-                    return BytesIO(_inflate(head + file.read()))
-            file.seek(0)
-        except _FAILURES as error:
-            raise UnreadableError(f"it cannot be opened ({type(error).__name__})") from None
-        return file
-
-    def _opened(self) -> BinaryIO:
-        if self.member is None:
-            return Path(self.path).open("rb")
-        archive = _archive(self.path)
-        if archive.getinfo(self.member).file_size > MAX_UNPACKED:
-            raise UnreadableError("it unpacks to more than 1 GB")
-        return BytesIO(archive.read(self.member))
-
-    @property
-    def folder(self) -> str:
-        """Where the file lies, inside its zip too."""
-        return (
-            f"{self.path}/{Path(self.member).parent}"
-            if self.member
-            else str(Path(self.path).parent)
-        )
-
-    def head(self) -> bytes | None:
-        """The first bytes of the file as they are, None where it cannot be opened."""
-        try:
-            if self.member is None:
-                with Path(self.path).open("rb", buffering=0) as file:
-                    return file.read(HEAD)
-            with _archive(self.path).open(self.member) as file:
-                return file.read(HEAD)
-        except _FAILURES:
-            return None
-
-    def means_dicom(self) -> bool:
-        """Whether content or name claim to be DICOM, or the file cannot even be opened."""
-        head = self.head()
-        suffix = Path(self.member or self.path).suffix.lower()
-        return head is None or suffix in SUFFIXES or is_dicom(head)
+    follow_links: bool = False
+    out: Path | None = None
+    lost: list[Lost] = field(default_factory=list)
 
 
-@functools.lru_cache(2)
-def _archive(path: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+def told(lost: list[Lost]) -> list[str]:
+    """A sentence for every kind of thing that could not be looked into, with how many there are."""
+    return [
+        f"{count} {what}{'' if count == 1 else 's'} could not be read: {reason}"
+        for (what, reason), count in sorted(Counter(one[:2] for one in lost).items())
+    ]
 
 
-def _inflate(content: bytes) -> bytes:
-    """The data set of a Deflated Explicit VR Little Endian file (DICOM PS3.5 A.5)."""
-    start = content.find(b"\x02\x00\x00\x00UL\x04\x00")
-    if start < 0:
-        raise UnreadableError("it is deflated and its header is damaged")
-    begin = start + 12 + int.from_bytes(content[start + 8 : start + 12], "little")
-    limit = min(MAX_UNPACKED, MAX_DEFLATION * len(content))
-    try:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        plain = inflater.decompress(content[begin:], limit)
-    except zlib.error:
-        raise UnreadableError("it is deflated and damaged") from None
-    if inflater.unconsumed_tail:
-        raise UnreadableError("it is deflated and unpacks to an implausible size")
-    return plain
+def find(source: Path, walk: Walk | None = None) -> Iterator[File]:
+    """All files of a source in a fixed order; see `heads`."""
+    return (file for file, _ in heads(source, walk))
 
 
-def is_dicom(head: bytes) -> bool:
-    """Whether bytes begin like DICOM: with a preamble, or with a data element of group 2 or 8."""
-    group, element = head[:2], head[2:4]
-    first = {b"\x02\x00", b"\x08\x00"} if element[1:] == b"\x00" else {b"\x00\x08"}
-    return head[128:132] == b"DICM" or (len(head) > 8 and group in first)
+def heads(source: Path, walk: Walk | None = None) -> Iterator[tuple[File, bytes | None]]:
+    """All files of a folder, an archive or a DICOMDIR in a fixed order, or the one file given.
 
+    Zips, gzipped files and tars are opened wherever they lie, by their content. Hidden folders are
+    looked into as well, apart from those of systems and tools; DICOMDIRs inside are passed over.
 
-def find(source: Path, broken: list[Path] | None = None) -> Iterator[File]:
-    """All files of a folder, a zip or a DICOMDIR in a fixed order, or the one file given.
-
-    Zips inside a folder are opened; hidden files and DICOMDIRs inside a folder are passed over.
-    Zips in a folder that cannot be read go to the list `broken`, if there is one, and else raise.
+    Returns
+    -------
+    Files, each with its first bytes, None where these cannot be read. What else there is and
+    cannot be looked into goes to ``walk.lost``.
 
     Raises
     ------
     InputError
-        Where there is no such file or folder, or a zip or DICOMDIR cannot be read.
+        Where the source itself cannot be read.
     """
-    source = Path(source)
-    if source.is_dir():
-        yield from _in_folder(source, broken)
-    elif not source.exists():
-        raise InputError(f"{source}: not found. Give a folder, a zip or a DICOMDIR.")
+    source, walk = Path(source), walk or Walk()
+    try:
+        folder = stat.S_ISDIR(source.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"{source}: not found. Give a folder, a zip or a DICOMDIR.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source}: {why(error)}. Look at its rights and its disk.") from None
+    if folder:
+        files = _in_folder(source, walk)
     elif source.name.upper() == "DICOMDIR":
-        yield from _in_dicomdir(source)
-    elif zipfile.is_zipfile(source):
-        yield from _in_zip(source)
-    elif source.suffix.lower() == ".zip":
-        raise _not_a_zip(source)
+        files = _in_dicomdir(source)
     else:
-        yield File(str(source))
+        files = iter([File(str(source))])
+    found = False
+    found = False
+    for file in files:
+        for pair in _unpacked(file, walk, []):
+            found = True
+            yield pair
+    if not (found or folder) and walk.lost:
+        raise InputError(f"{source}: {'. '.join(told(walk.lost))}.")
 
 
-def _in_folder(folder: Path, broken: list[Path] | None) -> Iterator[File]:
-    seen = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(name)
+def _unpacked(file: File, walk: Walk, spent: list[int]) -> Iterator[tuple[File, bytes | None]]:
+    """A file, or the files in it where it is an archive; `spent` are bytes of nested archives."""
+    head = file.head()
+    named = file.location[-1].lower().endswith(".zip")
+    if head is None or is_dicom(head) or not (named or is_archive(head)):
+        yield file, head
+        return
+    try:
+        inside, unpacked = file.contents()
+        spent.append(unpacked)
+        if sum(spent) > max(_UNPACKED_AT_LEAST, MAX_DEFLATION * Path(file.path).stat().st_size):
+            raise UnreadableError("it unpacks to an implausible size")
+    except UnreadableError as error:
+        walk.lost.append(Lost("archive", str(error), file.folder))
+        return
+    for one in inside:
+        if not (_is_junk(one.location[-1]) or "__MACOSX" in one.location):
+            yield from _unpacked(one, walk, spent)
+
+
+def _is_junk(name: str) -> bool:
+    """Whether a name is that of an index, or of what macOS writes beside every file."""
+    return name.startswith("._") or name == ".DS_Store" or name.upper() == "DICOMDIR"
+
+
+def _in_folder(source: Path, walk: Walk) -> Iterator[File]:
+    root = os.path.realpath(source)
+    ours = walk.out and (os.path.realpath(walk.out.parent), f".{walk.out.name}.")
+    waiting, seen = [str(source)], set()
+    while waiting:
+        folder = waiting.pop()
+        real = os.path.realpath(folder)
         if real in seen:  # a link that leads back would be walked for ever
-            folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
-        for entry in sorted(files):
-            path = Path(name, entry)
-            if entry.startswith(".") or entry.upper() == "DICOMDIR" or not path.is_file():
+        try:
+            with os.scandir(folder) as entries:
+                entries = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            walk.lost.append(Lost("folder", why(error), str(Path(folder).parent)))
+            continue
+        inside = []
+        for entry in entries:
+            if ours and real == ours[0] and entry.name.startswith(ours[1]):
                 continue
-            if path.suffix.lower() == ".zip":
-                try:
-                    yield from _in_zip(path)
-                except InputError:
-                    if broken is None:
-                        raise
-                    broken.append(path)
-            else:
-                yield File(str(path))
+            if entry.is_symlink() and (reason := _astray(entry, root, walk.follow_links)):
+                walk.lost.append(Lost("link", reason, folder))
+            elif entry.is_dir():
+                if entry.name not in _HOUSEKEEPING:
+                    inside.append(entry.path)
+            elif entry.is_file() and not _is_junk(entry.name):
+                yield File(entry.path)
+        waiting += reversed(inside)
 
 
-def _not_a_zip(path: Path) -> InputError:
-    return InputError(f"{path}: not a whole zip archive. Copy it again from its source.")
-
-
-def _in_zip(path: Path) -> Iterator[File]:
+def _astray(entry: os.DirEntry, root: str, follow: bool) -> str:
+    """Why a link is not followed, "" where it is."""
     try:
-        members = _archive(str(path)).infolist()
-    except (OSError, zipfile.BadZipFile, NotImplementedError):
-        raise InputError(
-            f"{path}: not a whole zip archive. Copy it again from its source."
-        ) from None
-    if any(member.flag_bits & 1 for member in members):
-        raise InputError(f"{path}: the zip is encrypted. Unpack it with its password first.")
-    for member in sorted(members, key=lambda member: member.filename):
-        name = Path(member.filename).name
-        hidden = name.startswith(".") or member.filename.startswith("__MACOSX/")
-        if not (member.is_dir() or hidden or name.upper() == "DICOMDIR"):
-            yield File(str(path), member.filename)
+        entry.stat()
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            return why(error)
+        return "there is nothing where it leads; fetch it first (as with git annex get)"
+    target = os.path.realpath(entry.path)
+    if follow or target == root or target.startswith(root.rstrip(os.sep) + os.sep):
+        return ""
+    return "it leads out of the source; if it is meant to, give --follow-links"
 
 
 def _in_dicomdir(path: Path) -> Iterator[File]:
@@ -200,6 +174,8 @@ def _in_dicomdir(path: Path) -> Iterator[File]:
         with quiet():
             records = dcmread(path).DirectoryRecordSequence
             names = [record.get("ReferencedFileID") for record in records]
+    except PermissionError as error:
+        raise InputError(f"{path}: {why(error)}.") from None
     except Exception:
         raise InputError(
             f"{path}: not a readable DICOMDIR. Give the folder that it lies in instead."
@@ -232,63 +208,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-_STUDY_UID = re.compile(rb"(?:UI)?[\x00-\x40]{2,4}([0-9][0-9.]{1,63})")
-
-
-def _uids(head: bytes) -> set[bytes]:
-    """What stands in the first bytes where a StudyInstanceUID would, in any byte order."""
-    found = set()
-    for tag in (b"\x20\x00\x0d\x00", b"\x00\x20\x00\x0d"):
-        at = head.find(tag)
-        while at >= 0:
-            if match := _STUDY_UID.match(head, at + 4):
-                found.add(match[1].rstrip(b"."))
-            at = head.find(tag, at + 1)
-    return found
-
-
-def study_uid(file: File) -> str | None:
-    """The StudyInstanceUID of a file; "" where it should have one, None where it is not DICOM.
-
-    Found in the first bytes where it stands there exactly once, else by parsing the header.
-    """
-    head = file.head()
-    if head is None or not is_dicom(head):
-        return "" if file.means_dicom() else None
-    found = _uids(head)
-    if len(found) == 1:
-        return found.pop().decode()
-    try:
-        with quiet(), file.open() as opened:
-            header = read_partial(opened, lambda tag, vr, length: tag > 0x0020000D, force=True)
-            return str(header.get("StudyInstanceUID") or "")
-    except Exception:
-        return ""
-
-
-def studies(source: Path, broken: list[Path]) -> tuple[dict[str, list[File]], int]:
-    """The files of a source by study, in the order of their first files, and how many others.
-
-    Studies are told apart by StudyInstanceUID wherever their files lie. Files that are DICOM but
-    do not say their study go to the study of their folder where that has one only.
-    """
-    found: dict[str, list[File]] = {}
-    by_folder: dict[str, set[str]] = {}
-    lost: list[File] = []
-    others = 0
-    for file in find(source, broken):
-        uid = study_uid(file)
-        if uid is None:
-            others += 1
-        elif uid == "":
-            lost.append(file)
-        else:
-            found.setdefault(uid, []).append(file)
-            by_folder.setdefault(file.folder, set()).add(uid)
-    for file in lost:
-        neighbours = by_folder.get(file.folder, set())
-        key = next(iter(neighbours)) if len(neighbours) == 1 else f"folder {file.folder}"
-        found.setdefault(key, []).append(file)
-    return found, others

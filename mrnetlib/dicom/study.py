@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from mrnetlib.dicom import headers, pixels
+from mrnetlib.dicom.archives import File, UnreadableError
 from mrnetlib.dicom.choose import Preference, choose, describe, parse
+from mrnetlib.dicom.gather import gather
 from mrnetlib.dicom.geometry import Volume, display_turn, turned
 from mrnetlib.dicom.headers import Image
 from mrnetlib.dicom.refusals import Refused
-from mrnetlib.dicom.sources import File, UnreadableError, find, quiet, study_uid
+from mrnetlib.dicom.sources import quiet
 from mrnetlib.dicom.stacks import Stack, order, split
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
@@ -215,14 +217,16 @@ def read_study(
     InputError
         Where there is no volume, a plane's series is faulty, or there is more than one study.
     """
-    files = list(find(folder))
-    uids = {uid for uid in map(study_uid, files) if uid}
-    if len(uids) > 1:
+    found = gather(folder)
+    if len(found.studies) > 1:
         raise InputError(
-            f"{folder}: holds {len(uids)} studies, expected one. Give the folder of one study, or "
-            "turn all of them into exams with 'python -m mrnetlib preprocess'."
+            f"{folder}: holds {len(found.studies)} studies, expected one. Give the folder of one "
+            "study, or turn all of them into exams with 'python -m mrnetlib convert'."
         )
-    study = examine(files, parse(prefer), allow_gaps)
+    key, files = next(iter(found.studies.items()), ("", []))
+    refused = found.refused.get(key)
+    study = Examination(faults=[refused]) if refused else examine(files, parse(prefer), allow_gaps)
+    study.faults += found.faults[key] + found.lost
     if study.faults:
         raise InputError(f"{folder}: {'. '.join(study.faults)}.")
     if not study.volumes:

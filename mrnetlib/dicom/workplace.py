@@ -1,0 +1,241 @@
+"""Where exams are written until all are there: locked, resumable, and gone or renamed at the end.
+
+Beside ``OUT`` lie, for as long as a conversion lasts, ``.OUT.lock`` and ``.OUT.partial-<digest>``.
+The digest is the request's, so that the same command takes up what a stopped one finished, and
+another one does not.
+"""
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mrnetlib.dicom.archives import File
+from mrnetlib.files import InputError, write_text
+from mrnetlib.parallel import Stopped
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder beside `out`: ``exams``, which becomes `out`, and what is known of finished ones."""
+
+    folder: Path
+
+    @property
+    def exams(self) -> Path:
+        return self.folder / "exams"
+
+    def keep(self, exam: str, content: dict[str, Any]) -> None:
+        """Note that an exam is finished; call it when its volumes are written."""
+        said = json.dumps(content, default=lambda value: value.tolist())
+        write_text(self.folder / "finished" / f"{exam}.json", said)
+
+    def kept(self, exam: str) -> dict[str, Any] | None:
+        """What was noted of an exam, None where it is not finished."""
+        path = self.folder / "finished" / f"{exam}.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def count(self) -> int:
+        return sum(1 for _ in (self.folder / "finished").glob("[!.]*.json"))
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half-written."""
+        for path in self.folder.rglob(".*"):
+            path.unlink()
+
+
+def request_digest(same: list[Any], landmarks: Path | None, studies: dict[str, list[File]]) -> str:
+    """A digest of all that the exams depend on: request, code, and the files' names and dates."""
+    digest = hashlib.sha256(json.dumps(same, default=str).encode())
+    package = Path(__file__).parents[1]
+    for path in sorted([*(package / "dicom").glob("*.py"), *(package / "exams").glob("*.py")]):
+        digest.update(path.read_bytes())
+    if landmarks:
+        digest.update(Path(landmarks).read_bytes())
+    for files in studies.values():
+        for file in files:
+            with contextlib.suppress(OSError):
+                known = Path(file.path).stat()
+                digest.update(f"{known.st_size} {known.st_mtime_ns} ".encode())
+            digest.update(os.fsencode("\0".join((file.path, *file.members))))
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold ``.OUT.lock`` beside `out`; the system frees it when this process ends, however it does.
+
+    Raises
+    ------
+    InputError
+        Where another process holds it, or its folder cannot be written.
+    """
+    path = out.parent / f".{out.name}.lock"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = _held(path)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}).") from None
+    if file is None:
+        holder = path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
+        raise InputError(
+            f"{out}: another conversion (process {holder}) is writing it. Wait for it, or choose "
+            "another folder."
+        )
+    try:
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n".encode())
+        file.flush()
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if os.name == "nt":
+                file.close()  # Windows removes no open file
+            path.unlink()
+        file.close()
+
+
+def _held(path: Path) -> BinaryIO | None:
+    """The lock file, open and locked; None where another process has it."""
+    while True:
+        file = path.open("a+b")
+        if not _lock(file):
+            file.close()
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # who held it has removed it since; what we hold is not what others see
+
+
+def _lock(file: BinaryIO) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        file.seek(1 << 20)  # beyond the text, so that others can read it
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that knows no locks
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def workplace(out: Path, request: str) -> Iterator[Workplace]:
+    """A workplace whose ``exams`` become `out` when the block succeeds.
+
+    Else it stays where an exam is finished, for the same request to go on, and goes where none is;
+    the error that ended the block says which.
+
+    Parameters
+    ----------
+    request : a digest of all that the exams depend on.
+    """
+    place = Workplace(out.parent / f".{out.name}.partial-{request[:12]}")
+    try:
+        place.folder.mkdir(mode=0o700, exist_ok=True)
+        place.sweep()
+        yield place
+        place.sweep()
+        _appear(place, out)
+    except KeyboardInterrupt as error:
+        raise Stopped(_left(place), getattr(error, "number", Stopped().number)) from None
+    except InputError as error:
+        raise InputError(f"{error} {_left(place)}") from error
+    except OSError as error:
+        said = f"{out}: cannot be written ({error.strerror})"
+        raise InputError(f"{said}. {_left(place)}") from error
+    except BaseException:
+        _left(place)
+        raise
+
+
+def _left(place: Workplace) -> str:
+    """Remove a workplace without a finished exam; returns what was left of it."""
+    count = place.count()
+    if not count:
+        shutil.rmtree(place.folder, ignore_errors=True)
+        return "Nothing was kept; the same command starts from the beginning."
+    return (
+        f"{count} finished exam{'' if count == 1 else 's'} are kept in {place.folder}; the same "
+        "command goes on from there. To start afresh, remove that folder."
+    )
+
+
+def _appear(place: Workplace, out: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    place.exams.chmod(0o777 & ~umask)
+    if out.exists():
+        out.rmdir()  # fails where somebody has put something in
+    place.exams.rename(out)
+    shutil.rmtree(place.folder, ignore_errors=True)
+
+
+def left_behind(out: Path, place: Workplace) -> list[str]:
+    """A note on workplaces of other requests for the same `out`, which were stopped."""
+    found = sorted(out.parent.glob(f".{glob.escape(out.name)}.partial-*"))
+    return [
+        f"{path} holds exams of another, stopped conversion; remove it if they are not wanted"
+        for path in found
+        if path != place.folder
+    ]
+
+
+@contextlib.contextmanager
+def key_written(path: Path | None, text: str) -> Iterator[Callable[[], None]]:
+    """Write a key file for its owner's eyes, beside `path` at once, so that what forbids it is
+    known before hours of work; it gets its name when the function given is called, and goes again
+    where the block fails.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be written, or there is such a file already.
+    """
+    if path is None:
+        yield lambda: None
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    named = []
+
+    def name() -> None:
+        if os.path.lexists(path):
+            raise InputError(f"{path}: exists. Keys are not overwritten.")
+        temporary.rename(path)
+        named.append(path)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: the key cannot be written ({error.strerror}).") from None
+    try:
+        yield name
+    except BaseException:
+        for one in named:
+            one.unlink(missing_ok=True)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
