@@ -93,7 +93,7 @@ def _serve(connection, work: Callable[[Any], Any]) -> None:
     while True:
         try:
             task = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             answer = (work(task), None)

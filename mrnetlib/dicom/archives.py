@@ -79,6 +79,9 @@ class File(NamedTuple):
         try:
             file = self._whole()
             head = file.read(2048)
+            if not head:
+                file.close()
+                raise UnreadableError("it is empty")
             if _DEFLATED in head:
                 with file:
                     return BytesIO(_inflate(head + file.read()))

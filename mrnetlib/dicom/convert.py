@@ -237,9 +237,9 @@ def _add_faults(exams: list[dict[str, Any]], done: list[Done], gathered: Gathere
             _add_fault(one, fault)
     parts = defaultdict(list)
     for row, one in zip(exams, done, strict=True):
-        for frame in gathered.frames[row["study"]] - {""}:
+        for kin in gathered.kin[row["study"]]:
             if one.slices:
-                parts[frame].append(one)
+                parts[kin].append(one)
     for those in parts.values():
         planes = [plane for one in those for plane in one.slices]
         if len(those) > 1 and len(planes) == len(set(planes)):
@@ -247,8 +247,8 @@ def _add_faults(exams: list[dict[str, Any]], done: list[Done], gathered: Gathere
             for one in those:
                 _add_fault(
                     one,
-                    f"exams {names} share a frame of reference and have different planes: they "
-                    "seem to be one exam whose StudyInstanceUID changes from series to series",
+                    f"exams {names} share a patient or a frame of reference and have different "
+                    "planes: they seem to be one whose StudyInstanceUID changes between series",
                 )
 
 

@@ -21,14 +21,14 @@ class Gathered:
 
     ``studies`` by StudyInstanceUID, or by ``folder ...`` where files do not name one; ``refused``,
     why some of them are not examined; ``faults``, what is wrong with others all the same;
-    ``frames``, their frames of reference; ``lost``, what of the source cannot be laid to any one
+    ``kin``, what parts of one exam share; ``lost``, what of the source cannot be laid to any one
     study; ``others``, how many files are not DICOM.
     """
 
     studies: dict[str, list[File]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    frames: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    kin: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     lost: list[str] = field(default_factory=list)
     others: int = 0
 
@@ -57,9 +57,9 @@ def gather(source: Path, walk: Walk | None = None) -> Gathered:
             unnamed.append((file, said, empty))
         else:
             gathered.studies.setdefault(said.study, []).append(file)
-            gathered.frames[said.study].add(said.frame_of_reference)
+            gathered.kin[said.study].update(_kin(said))
             people[said.study][said.patient] += 1
-            series[said.series].add(said.study)
+            series[file.folder, said.series].add(said.study)
             folders[file.folder][said.study] += not said.many_frames
     around = _around(folders, source)
     for file, said, empty in unnamed:
@@ -68,7 +68,7 @@ def gather(source: Path, walk: Walk | None = None) -> Gathered:
             gathered.others += 1  # nothing says that it was to be an image
             continue
         gathered.studies.setdefault(key, []).append(file)
-        gathered.frames[key].add(said.frame_of_reference)
+        gathered.kin[key].update(_kin(said))
         people[key][said.patient] += 1
         if said.series and key.startswith("folder "):
             gathered.faults[key] = ["it names no study; its files were put together by folder"]
@@ -79,6 +79,11 @@ def gather(source: Path, walk: Walk | None = None) -> Gathered:
         if reason := several_people(people[key]):
             gathered.refused.setdefault(key, reason)
     return gathered
+
+
+def _kin(said: Identity) -> set[str]:
+    found = {f"frame {said.frame_of_reference}", f"patient {said.patient[1]}"}
+    return {one for one in found if not one.endswith(" ")}
 
 
 def _around(folders: dict[str, Counter], source: Path) -> dict[str, set[str]]:
@@ -133,9 +138,9 @@ def _refuse_scattered(gathered: Gathered, folders: dict[str, Counter], source: P
         )
 
 
-def _refuse_shared(gathered: Gathered, series: dict[str, set[str]]) -> None:
-    """Refuse studies one of whose series lies in another study too."""
-    for uid, those in series.items():
+def _refuse_shared(gathered: Gathered, series: dict[tuple[str, str], set[str]]) -> None:
+    """Refuse studies that share a series with another study in a folder."""
+    for (_, uid), those in series.items():
         if len(uid) < _UNIQUE or len(those) < 2:
             continue
         for study in those & set(gathered.studies):

@@ -229,7 +229,8 @@ def key_written(path: Path | None, text: str) -> Iterator[Callable[[], None]]:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(f"{path}: the key cannot be written ({error.strerror}).") from None
     try:
         yield name
