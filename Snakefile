@@ -218,7 +218,7 @@ rule choices_preparation:
     params: values("weights", "pretrain_slices", "precision", "device", "seed", "image_size"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
-    shell: "{MRNETLIB} choices --study {STUDY.name}"
+    shell: "{MRNETLIB} retrain --study {STUDY.name}"
 
 
 rule retraining:
@@ -234,7 +234,7 @@ rule retraining:
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
-    shell: "{MRNETLIB} choices {wildcards.architecture} {wildcards.plane} --study {STUDY.name}"
+    shell: "{MRNETLIB} retrain {wildcards.architecture} {wildcards.plane} --study {STUDY.name}"
 
 
 rule choices_notebook:

@@ -1,6 +1,7 @@
 """The command line: ``python -m mrnetlib study phantom`` and its neighbours."""
 
 import argparse
+import re
 import signal
 import sys
 from pathlib import Path
@@ -10,46 +11,69 @@ from mrnetlib.files import InputError
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(prog="python -m mrnetlib", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    entry = Path(sys.argv[0]).stem == "mrnetlib"
+    program = "mrnetlib" if entry else "python -m mrnetlib"
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    of_study = argparse.ArgumentParser(add_help=False)
+    of_study.add_argument("--study", type=_study_name, default="phantom", help="a file in studies/")
 
     study = commands.add_parser("study", help="run a study from its exams to Table I")
-    study.add_argument("name", nargs="?", default="phantom", help="a file in studies/")
-    study.add_argument("--cores", type=int, help="processes at a time (default: all cores)")
-    study.add_argument("--dry-run", action="store_true", help="only say what would be run")
-    study.add_argument(
-        "--choices", action="store_true", help="also train its variants again, for notebook 06"
-    )
+    study.set_defaults(run=_study)
+    add = study.add_argument
+    add("name", nargs="?", type=_study_name, default="phantom", help="a file in studies/")
+    add("--cores", type=int, help="processes at a time (default: all cores)")
+    add("--dry-run", action="store_true", help="only say what would be run")
+    add("--choices", action="store_true", help="also train its variants again, for notebook 06")
+    add("--verbose", action="store_true", help="show what Snakemake and all jobs print")
 
-    notebook = commands.add_parser("notebook", help="execute one notebook of a study")
+    notebook = commands.add_parser("notebook", parents=[of_study], help="execute one notebook")
+    notebook.set_defaults(run=_notebook)
     notebook.add_argument("name", help="for example 04_single_vs_multi_view")
-    notebook.add_argument("--study", default="phantom", help="a file in studies/")
     notebook.add_argument(
         "-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
         help="a parameter of the notebook; may be given several times",
     )  # fmt: skip
 
-    pretrain = commands.add_parser("pretrain", help="make a study's own starting weights")
+    pretrain = commands.add_parser(
+        "pretrain", parents=[of_study], help="make a study's own starting weights"
+    )
+    pretrain.set_defaults(run=_pretrain)
     pretrain.add_argument("architecture", help="for example resnet18")
-    pretrain.add_argument("--study", default="phantom", help="a file in studies/")
 
-    choices = commands.add_parser("choices", help="train the variants of a study's recipe again")
-    choices.add_argument("architecture", nargs="?", help="for example alexnet")
-    choices.add_argument("plane", nargs="?", help="without: prepare what the variants start from")
-    choices.add_argument("--study", default="phantom", help="a file in studies/")
+    retrain = commands.add_parser(
+        "retrain", parents=[of_study], help="train the variants of a study's recipe again"
+    )
+    retrain.set_defaults(run=_retrain)
+    retrain.add_argument("architecture", nargs="?", help="for example alexnet")
+    retrain.add_argument("plane", nargs="?", help="without: prepare what the variants start from")
 
     check = commands.add_parser("check", help="validate a folder in MRNet's layout")
+    check.set_defaults(run=_check)
     check.add_argument("folder")
 
     evaluate = commands.add_parser("evaluate", help="measure and fuse anyone's predictions")
+    evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument("test", type=Path, help="CSV: label, axial, coronal, sagittal")
     evaluate.add_argument(
         "--fit-on", type=Path, metavar="TRAIN", help="such a CSV, to fit the planes' fusion on"
     )
 
-    preprocess = commands.add_parser("preprocess", help="DICOM studies -> exams in MRNet's layout")
-    _add_conversion(preprocess)
+    convert = commands.add_parser(
+        "convert", aliases=["preprocess"], help="DICOM studies -> exams in MRNet's layout"
+    )
+    convert.set_defaults(run=_convert)
+    _add_conversion(convert)
     return parser
+
+
+def _study_name(word: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", word):
+        raise argparse.ArgumentTypeError(
+            f"{word!r} cannot be a study's name, which has only letters, digits, '_', '.' and '-', "
+            "a letter or digit first. Name a file in studies/ without its .yaml, as in phantom."
+        )
+    return word
 
 
 def _add_conversion(parser: argparse.ArgumentParser) -> None:
@@ -89,19 +113,23 @@ def _study(arguments: argparse.Namespace) -> int:
     chosen = study.load(arguments.name)
     if chosen.settings.data != "phantom":
         _ = chosen.exams  # a study without its folder fails here, not an hour later
-    run = runner.run_choices if arguments.choices else runner.run_study
-    return run(chosen, arguments.cores, arguments.dry_run)
+    options = ("choices", "cores", "dry_run", "verbose")
+    return runner.run_study(chosen, **{name: getattr(arguments, name) for name in options})
 
 
 def _notebook(arguments: argparse.Namespace) -> int:
-    from mrnetlib import runner, study
+    from rich.text import Text
+
+    from mrnetlib import provenance, runner, study
 
     chosen = study.load(arguments.study)
-    parameters = runner.parse_parameters(arguments.parameters)
+    parameters = provenance.parse_parameters(arguments.parameters)
     try:
         report = runner.run_notebook(chosen, arguments.name, parameters)
     except runner.NotebookError as error:
-        print(f"error: {error}", file=sys.stderr)
+        coloured = sys.stderr.isatty()
+        text = str(error) if coloured else Text.from_ansi(str(error)).plain
+        print(f"error: {text}", file=sys.stderr)
         return 1
     print(report.relative_to(chosen.root))
     return 0
@@ -110,12 +138,11 @@ def _notebook(arguments: argparse.Namespace) -> int:
 def _pretrain(arguments: argparse.Namespace) -> int:
     from mrnetlib import runner, study
 
-    chosen = study.load(arguments.study)
-    runner.run_pretraining(chosen, arguments.architecture)
+    runner.run_pretraining(study.load(arguments.study), arguments.architecture)
     return 0
 
 
-def _choices(arguments: argparse.Namespace) -> int:
+def _retrain(arguments: argparse.Namespace) -> int:
     from mrnetlib import runner, study
 
     chosen = study.load(arguments.study)
@@ -138,11 +165,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _preprocess(arguments: argparse.Namespace) -> int:
+def _convert(arguments: argparse.Namespace) -> int:
     """Convert; the exit status is 1 where a study needs attention, else 0."""
     from mrnetlib.dicom import convert
 
-    options = {key: value for key, value in vars(arguments).items() if key != "command"}
+    options = {
+        key: value for key, value in vars(arguments).items() if key not in ("command", "run")
+    }
     try:
         done = convert(**options)
     except KeyboardInterrupt as stop:
@@ -160,18 +189,13 @@ def _preprocess(arguments: argparse.Namespace) -> int:
 
 def main(words: list[str] | None = None) -> int:
     """Run a command; the exit status is 0 when all went well, 1 for bad input, 2 for usage."""
-    arguments = build_parser().parse_args(words)
-    commands = {
-        "study": _study,
-        "notebook": _notebook,
-        "pretrain": _pretrain,
-        "choices": _choices,
-        "check": _check,
-        "evaluate": _evaluate,
-        "preprocess": _preprocess,
-    }
+    parser = build_parser()
+    arguments = parser.parse_args(words)
+    if not arguments.command:
+        parser.print_help(sys.stderr)
+        return 2
     try:
-        return commands[arguments.command](arguments)
+        return arguments.run(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,14 +1,26 @@
-"""What a result depends on: settings, seed, versions, device, commit, wall time."""
+"""A run: its parameters and name, and what its result depends on: settings, seed, versions, device,
+commit, wall time."""
 
+import contextlib
 import importlib.metadata
 import platform
+import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from mrnetlib.files import read_json, write_json
+import yaml
+
+from mrnetlib.files import InputError, read_json, write_json
 from mrnetlib.study import Study
+from mrnetlib.training import progress
+
+if TYPE_CHECKING:
+    import nbformat
 
 PACKAGES = (
     "numpy",
@@ -21,6 +33,48 @@ PACKAGES = (
     "papermill",
     "snakemake",
 )
+
+
+def parse_parameters(words: list[str]) -> dict[str, Any]:
+    """``["seed=1", "planes=axial,coronal"]`` -> names and values; numbers become numbers."""
+    parameters = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"-p {word}: expected NAME=VALUE, as in -p seed=1.")
+        parameters[name] = _value(text)
+    return parameters
+
+
+def _value(text: str) -> Any:
+    if re.fullmatch(r"0\d+", text):
+        return text  # YAML would take an exam's number, 0011, for an octal nine
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def run_name(name: str, given: dict[str, Any]) -> str:
+    """The name of a run's files: the notebook's and the parameters given to it, sorted.
+
+    Those of the chain, architecture and planes, stand by their values alone where both are given:
+    ``02_per_plane_training_alexnet_axial,seed=1``. Other parameters or values, another name.
+    """
+    words = {key: _word(value) for key, value in sorted(given.items())}
+    front = [name]
+    # A "_" in an architecture is told from the one in front of the planes, which have none.
+    if re.fullmatch(r"[^_,]+", words.get("planes", "")) and words.get("architecture"):
+        front += [words.pop("architecture"), words.pop("planes")]
+    return ",".join(["_".join(front), *(f"{key}={word}" for key, word in words.items())])
+
+
+def _word(value: Any) -> str:
+    """A value in letters that every file system takes; no two values give the same ones."""
+    text = value
+    if not isinstance(value, str) or _value(value) != value:  # "1" the text is in quotes
+        text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip("\n")
+    return quote(text, safe=",").replace(",", "+")
 
 
 def commit(root: Path) -> dict[str, Any]:
@@ -97,6 +151,39 @@ def note_run(
         **circumstances(study),
     }
     write_json(study.data / "runs" / f"{run}.json", content)
+
+
+@contextlib.contextmanager
+def noted(study: Study, run: str, step: str, parameters: dict) -> Iterator[dict[str, float]]:
+    """Tell that a run starts and that it is done, and note it, with the parts the block filled in.
+
+    In a chain all that it prints goes to ``data/<study>/logs/<run>.log``.
+    """
+    log = study.data / "logs" / f"{run}.log"
+    title = step + run.removeprefix(step).replace("_", " ")
+    with progress.reported(run, log, title=title, parameters=parameters):
+        print(f"{run}: started", flush=True)
+        start, parts = perf_counter(), {}
+        yield parts
+        seconds = perf_counter() - start
+        note_run(study, run, step, parameters, seconds, parts)
+        print(f"{run}: done in {seconds:.0f} s", flush=True)
+
+
+def where_the_time_went(executed: "nbformat.NotebookNode", seconds: float) -> dict[str, float]:
+    """Seconds of an executed notebook by what its cells did.
+
+    ``start`` (kernel and everything outside of cells), ``imports``, ``drawing`` (cells that show a
+    picture) and ``work`` (the others).
+    """
+    parts = {"imports": 0.0, "drawing": 0.0, "work": 0.0}
+    for cell in executed.cells:
+        taken = cell.metadata.get("papermill", {}).get("duration") or 0.0
+        pictures = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+        imports = "\nfrom mrnetlib import " in f"\n{cell.source}"
+        parts["drawing" if pictures else "imports" if imports else "work"] += taken
+    parts = {"start": max(0.0, seconds - sum(parts.values()))} | parts
+    return {name: round(taken, 1) for name, taken in parts.items()}
 
 
 def collect(study: Study, paths: list[Path]) -> dict[str, Any]:

@@ -1,30 +1,52 @@
-"""Run a study's notebooks with papermill and its chain with Snakemake.
+"""Run a study's notebooks with papermill and its chain with Snakemake, and show how far it is.
 
 This adds what papermill lacks: a misspelt parameter is an error, the error's own text reaches the
-terminal, and the output is written whole or not at all.
+terminal, and the output is written whole or not at all. And what Snakemake lacks: a line for each
+step and training instead of a page for each job.
 """
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import nbformat
 import papermill
-import yaml
 from nbconvert import HTMLExporter
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from mrnetlib.files import InputError, write_text
-from mrnetlib.provenance import note_run
+from mrnetlib.provenance import noted, run_name, where_the_time_went
 from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study
+from mrnetlib.training import progress
 from mrnetlib.variants.recipes import check
 
 #: ipykernel 7 warns on every start about settings that papermill cannot make.
 QUIET_KERNEL = ["--log-level=40"]
+
+#: Seconds between two looks at what a chain has told.
+EVERY = 0.5
+
+#: The rules of a Snakefile, and in Snakemake's log the plan and a job that begins, ends or fails.
+RULE = re.compile(r"^rule (\w+):", re.MULTILINE)
+PLANNED = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
+LOGGED = {
+    "began": r"^(?:local)?rule (?P<rule>\w+):(?:\n    .*)*?\n    jobid: (?P<job>\d+)$",
+    "ended": r"^Finished jobid: (?P<job>\d+) \(Rule: (?P<rule>\w+)\)$",
+    "failed": r"^Error in rule (?P<rule>\w+):(?:\n    .*)*?\n    jobid: (?P<job>\d+)$",
+}
+COLOURS = {"running": "cyan", "done": "green", "failed": "bold red", "stopped": "yellow"}
 
 
 class NotebookError(RuntimeError):
@@ -41,26 +63,15 @@ def notebook_path(study: Study, name: str) -> Path:
     return path
 
 
-def check_parameters(path: Path, parameters: dict[str, Any]) -> list[str]:
-    """Refuse parameters that the notebook does not have; papermill would only log them.
+def complete(study: Study, path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a run: those given, and the study's own name, planes and tasks.
 
-    Returns the names of all parameters that it has.
+    One that the notebook does not have is refused; papermill would only log it.
     """
     known = list(papermill.inspect_notebook(str(path)))
-    for name in parameters:
+    for name in given:
         if name not in known:
             raise InputError(f"{path.name}: no parameter '{name}'. {did_you_mean(name, known)}")
-    return known
-
-
-def run_name(name: str, given: dict[str, Any]) -> str:
-    """The name of a run's report: the notebook's and the values of the parameters given to it."""
-    values = [str(value) for key, value in given.items() if key != "study"]
-    return re.sub(r"[^\w.+-]+", "-", "_".join([name, *values]))
-
-
-def complete(study: Study, given: dict[str, Any], known: list[str]) -> dict[str, Any]:
-    """The parameters of a run: those given, and the study's own name, planes and tasks."""
     settings = study.settings
     implied = {"study": study.name}
     implied |= {"planes": ",".join(settings.planes), "tasks": ",".join(settings.tasks)}
@@ -88,12 +99,25 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
         When a cell fails.
     """
     path = notebook_path(study, name)
+    if "study" in parameters:
+        raise InputError(f"-p study: choose the study with --study {parameters['study']} instead.")
     run = run_name(path.stem, parameters)
-    parameters = complete(study, parameters, check_parameters(path, parameters))
-    print(f"{run}: started", flush=True)
-    start = perf_counter()
+    parameters = complete(study, path, parameters)
+    report = study.results / f"{run}.html"
+    with noted(study, run, path.stem, parameters) as parts:
+        start = perf_counter()
+        executed = execute(path, parameters)
+        parts |= where_the_time_went(executed, perf_counter() - start)
+        start = perf_counter()
+        write_text(report, to_html(executed, f"{path.stem} ({study.caption()})"))
+        parts["report"] = round(perf_counter() - start, 1)
+    return report
+
+
+def execute(path: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
+    """Run a notebook's cells in its folder; what they print goes to the terminal."""
     try:
-        executed = papermill.execute_notebook(
+        return papermill.execute_notebook(
             str(path),
             None,
             parameters=parameters,
@@ -110,31 +134,6 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
             f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
             + "\n".join(error.traceback)
         ) from None
-    parts = where_the_time_went(executed, perf_counter() - start)
-    report = study.results / f"{run}.html"
-    drawn = perf_counter()
-    write_text(report, to_html(executed, f"{path.stem} ({study.caption()})"))
-    parts["report"] = round(perf_counter() - drawn, 1)
-    seconds = perf_counter() - start
-    note_run(study, run, path.stem, parameters, seconds, parts)
-    print(f"{run}: done in {seconds:.0f} s", flush=True)
-    return report
-
-
-def where_the_time_went(executed: nbformat.NotebookNode, seconds: float) -> dict[str, float]:
-    """Seconds of an executed notebook by what its cells did.
-
-    ``start`` (kernel and everything outside of cells), ``imports``, ``drawing`` (cells that show a
-    picture) and ``work`` (the others).
-    """
-    parts = {"imports": 0.0, "drawing": 0.0, "work": 0.0}
-    for cell in executed.cells:
-        taken = cell.metadata.get("papermill", {}).get("duration") or 0.0
-        pictures = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-        imports = "\nfrom mrnetlib import " in f"\n{cell.source}"
-        parts["drawing" if pictures else "imports" if imports else "work"] += taken
-    parts = {"start": max(0.0, seconds - sum(parts.values()))} | parts
-    return {name: round(taken, 1) for name, taken in parts.items()}
 
 
 def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
@@ -142,18 +141,6 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     return body
-
-
-def parse_parameters(words: list[str]) -> dict[str, Any]:
-    """``["seed=1", "planes=axial,coronal"]`` -> names and values; numbers become numbers."""
-    parameters = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name.isidentifier():
-            raise InputError(f"-p {word}: expected NAME=VALUE, as in -p seed=1.")
-        # YAML would take an exam's number, 0011, for an octal nine.
-        parameters[name] = text if re.fullmatch(r"0\d+", text) else yaml.safe_load(text)
-    return parameters
 
 
 def run_pretraining(study: Study, architecture: str) -> None:
@@ -165,10 +152,9 @@ def run_pretraining(study: Study, architecture: str) -> None:
         )
     from mrnetlib.training.pretrain import prepare_weights
 
-    start = perf_counter()
-    prepare_weights(study, architecture, again=True)
-    run = f"pretraining_{architecture}"
-    note_run(study, run, "pretraining", {"architecture": architecture}, perf_counter() - start)
+    parameters = {"architecture": architecture}
+    with noted(study, f"pretraining_{architecture}", "pretraining", parameters):
+        prepare_weights(study, architecture, again=True)
 
 
 def run_retraining(study: Study, architecture: str | None, plane: str | None) -> None:
@@ -179,56 +165,156 @@ def run_retraining(study: Study, architecture: str | None, plane: str | None) ->
     from mrnetlib.variants import retrain
 
     if (architecture is None) != (plane is None):
-        raise InputError("choices: give an architecture and a plane, or neither of them.")
-    start = perf_counter()
-    if plane is None:
-        run, parameters = "choices_preparation", {}
-        retrain.prepare(study)
-    else:
-        run = f"choices_{architecture}_{plane}"
-        parameters = {"architecture": architecture, "plane": plane}
-        retrain.retrain(study, architecture, plane)
-    note_run(study, run, "choices", parameters, perf_counter() - start)
+        raise InputError("retrain: give an architecture and a plane, or neither of them.")
+    unit = {"architecture": architecture, "plane": plane} if plane else {}
+    run = "_".join(["choices", *(unit.values() or ["preparation"])])
+    with noted(study, run, "choices", unit):
+        retrain.retrain(study, *unit.values()) if unit else retrain.prepare(study)
 
 
-def wait_for(process: subprocess.Popen) -> int:
-    """Wait for Snakemake, also after Ctrl-C: it has its jobs to end and its lock to give back."""
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            print("stopping; the same command goes on from here", file=sys.stderr)
+class Show:
+    """What a chain shows: on a terminal a line per step and running training, else plain lines.
+
+    Parameters
+    ----------
+    target : of the chain; it has no work of its own.
+    log : what Snakemake prints.
+    folder : where the runs tell how far they are, see `mrnetlib.training.progress.reports`.
+    """
+
+    def __init__(self, study: Study, target: str, log: Path, folder: Path):
+        self.study, self.target, self.log, self.folder = study, target, log, folder
+        self.steps: dict[str, progress.Step] = {}
+        self.told: set[str] = set()
+        self.stopped = False
+        self.console = Console(force_terminal=sys.stdout.isatty(), highlight=False)
+        plain = not self.console.is_terminal or self.console.is_dumb_terminal
+        self.live = None if plain else Live(console=self.console, auto_refresh=False)
+
+    def look(self, stopped: bool, status: int | None = None) -> None:
+        """Show what is new; after Ctrl-C a failed run is no news; `status` when all has ended."""
+        now, runs = perf_counter(), progress.reports(self.folder)
+        self.stopped |= stopped
+        self.read_log(now)
+        for run in runs:
+            self.tell(run)
+        if status and not self.stopped and not any(run["state"] == "failed" for run in runs):
+            logs = [Path(run["log"]) for run in runs if run["state"] == "running"] or [self.log]
+            words = logs[0].read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+            self.say("\n".join([*words, f"failed; more in {logs[0]}"]), always=True)
+        if self.live:
+            self.live.update(self.picture(runs, now, status is not None), refresh=True)
+
+    def read_log(self, now: float) -> None:
+        """Bring the steps, in the Snakefile's order, up to what Snakemake's log says."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        plan, whole, _ = text.partition("Job stats:")[2].partition("\ntotal ")
+        if whole and not self.steps:
+            jobs = {rule: int(count) for rule, count in PLANNED.findall(plan)}
+            snakefile = (self.study.root / "Snakefile").read_text(encoding="utf-8")
+            rules = [rule for rule in RULE.findall(snakefile) if rule != self.target]
+            self.steps = {rule: progress.Step(jobs[rule]) for rule in rules if rule in jobs}
+        for event, pattern in LOGGED.items():
+            for found in re.finditer(pattern, text, re.MULTILINE):
+                if found["rule"] in self.steps:
+                    getattr(self.steps[found["rule"]], event).setdefault(found["job"], now)
+
+    def tell(self, run: dict[str, Any]) -> None:
+        """Say what a run has told: on a terminal, where the steps say the rest, its failure."""
+        title, state = run["title"], run["state"]
+        self.say(f"{title}: started")
+        for one in [one for one in run["trainings"] if one["finished"]]:
+            name, losses = progress.words_of(run, one)
+            self.say(f"{name}: {one['done']} epochs, kept {one['epoch']}: {losses}")
+        if state == "done":
+            self.say(f"{title}: done in {run['seconds']:.0f} s")
+        if state == "failed" and not self.stopped:
+            self.say(f"{title}: failed\n{run['error']}\nall it printed: {run['log']}", always=True)
+
+    def say(self, text: str, always: bool = False) -> None:
+        """Print what was not said before, without its colours where they are not understood."""
+        if text not in self.told and (always or not self.live):
+            self.console.print(Text.from_ansi(text), soft_wrap=True)
+        self.told.add(text)
+
+    def picture(self, runs: list[dict[str, Any]], now: float, over: bool) -> Group:
+        """The steps, and the trainings that are under way."""
+        steps, trainings = (Table.grid(padding=(0, 2)) for _ in range(2))
+        for side in ("left", "left", "right", "right", "left"):
+            steps.add_column(justify=side)
+        for rule, step in self.steps.items():
+            state = step.state()
+            if (state == "running" and over) or (state == "failed" and self.stopped):
+                state = "stopped"
+            count = f"{len(step.ended)}/{step.jobs}" if step.jobs > 1 else ""
+            words = rule.replace("_", " "), Text(state, COLOURS.get(state, "dim")), count
+            steps.add_row(*words, step.elapsed(now), step.left(now))
+        for run in [run for run in runs if run["state"] == "running" and not over]:
+            for one in [one for one in run["trainings"] if not one["finished"]]:
+                name, losses = progress.words_of(run, one)
+                trainings.add_row(f"  {name}", f"epoch {one['epoch']}/{one['epochs']}", losses)
+        logs = self.log.parent.relative_to(self.study.root)
+        return Group(Text(f"{self.study.name}, logs in {logs}", "bold"), steps, trainings)
 
 
-def run_chain(study: Study, target: str, cores: int | None, dry_run: bool) -> int:
+def wait_for(process: subprocess.Popen, look: Callable[[bool], None] = lambda stopped: None) -> int:
+    """Wait for Snakemake, also after Ctrl-C: it has its jobs to end and its lock to give back.
+
+    Twice a second `look` is told whether Ctrl-C was pressed.
+    """
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    told = False
+    try:
+        while True:
+            if pressed and not told:
+                print("stopping; the same command goes on from here", file=sys.stderr)
+                told = True
+            look(told)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(EVERY)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run_chain(study: Study, target: str, cores: int | None, dry_run: bool, verbose: bool) -> int:
     """Run what is missing of a target of the Snakefile and return the exit status.
 
     Snakemake orders the steps, runs as many at a time as there are cores, and goes on where an
-    earlier run stopped.
+    earlier run stopped. What it prints is shown as it is with `dry_run` or `verbose`, and else goes
+    to ``data/<study>/logs/snakemake.log``.
     """
     cores = cores or os.cpu_count() or 1
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
-    command += ["--dry-run"] if dry_run else ["--quiet", "rules", "host"]
+    command += ["--dry-run"] * dry_run + ["--quiet", "rules", "host"] * (verbose and not dry_run)
     command += ["--config", f"study={study.name}", "--", target]
-    return wait_for(subprocess.Popen(command, cwd=study.root))
-
-
-def run_study(study: Study, cores: int | None = None, dry_run: bool = False) -> int:
-    """Run what is missing of a study, print Table I, and return the exit status."""
-    status = run_chain(study, "all", cores, dry_run)
-    if status == 0 and not dry_run:
-        print((study.results / "table1.md").read_text(encoding="utf-8"))
-        print(f"Report: {study.results / '04_single_vs_multi_view.html'}")
-        print(f"All tables, figures and executed notebooks: {study.results}")
+    if dry_run or verbose:
+        return wait_for(subprocess.Popen(command, cwd=study.root))
+    log = study.data / "logs" / "snakemake.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mrnetlib-") as folder, log.open("w") as file:
+        show = Show(study, target, log, Path(folder))
+        told = os.environ | {progress.FOLDER_VARIABLE: folder, "TQDM_MININTERVAL": "10"}
+        with show.live or contextlib.nullcontext():
+            process = subprocess.Popen(
+                command, cwd=study.root, stdout=file, stderr=subprocess.STDOUT, env=told
+            )
+            status = wait_for(process, show.look)
+            show.look(show.stopped, status)
     return status
 
 
-def run_choices(study: Study, cores: int | None = None, dry_run: bool = False) -> int:
-    """Run what is missing of a study and of its choices, print what they moved."""
-    check(study)
-    status = run_chain(study, "choices", cores, dry_run)
+def run_study(study: Study, choices: bool, cores: int | None, dry_run: bool, verbose: bool) -> int:
+    """`run_chain` for a study, or also for its choices; then print the table that this is for."""
+    if choices:
+        check(study)
+    status = run_chain(study, "choices" if choices else "all", cores, dry_run, verbose)
     if status == 0 and not dry_run:
-        print((study.results / "choices" / "summary.md").read_text(encoding="utf-8"))
-        print(f"Report: {study.results / '06_choices_that_move_the_number.html'}")
+        table, report = "table1.md", "04_single_vs_multi_view.html"
+        if choices:
+            table, report = "choices/summary.md", "06_choices_that_move_the_number.html"
+        print((study.results / table).read_text(encoding="utf-8"))
+        print(f"Report: {study.results / report}")
+        print(f"All tables, figures and executed notebooks: {study.results}")
     return status

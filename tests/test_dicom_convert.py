@@ -73,12 +73,12 @@ def test_the_command_line_tells_by_its_exit_status(tmp_path, capsys):
     study(tmp_path / "in", "a")
     asked = ["--size", "24", "--workers", "1", "--prefer", "sagittal=echo:1", "--allow-gaps"]
     words = [str(tmp_path / "in"), str(tmp_path / "out"), *asked]
-    assert main(["preprocess", *words]) == 0
+    assert main(["convert", *words]) == 0
     assert "1 of 1 studies became exams" in capsys.readouterr().out
     victim = next((tmp_path / "in" / "a" / "axial").iterdir())
     victim.write_bytes(victim.read_bytes()[:-50])
     words[1] = str(tmp_path / "again")
-    assert main(["preprocess", *words]) == 1
+    assert main(["convert", *words]) == 1
     assert "study 0000: axial series 3: its pixels are cut short" in capsys.readouterr().out
 
 

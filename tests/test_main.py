@@ -34,7 +34,7 @@ def refused(capsys, *words):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["stduy"], ["study", "--croes", "2"], ["study", "--cores", "two"], ["check"]]
+    "words", [["stduy"], ["study", "--croes", "2"], ["study", "--cores", "two"], ["check"]]
 )
 def test_misspelt_commands_and_options_are_refused(words, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -82,18 +82,18 @@ def refused_with_cell(capsys):
 def test_a_notebook_runs_and_its_report_is_named(root, capsys):
     write_notebook(root, "00_toy", "print('hello')")
     assert main(["notebook", "00_toy", "-p", "seed=5"]) == 0
-    assert Path(capsys.readouterr().out.split()[-1]) == Path("results/phantom/00_toy_5.html")
+    report = Path("results/phantom/00_toy,seed=5.html")
+    assert Path(capsys.readouterr().out.split()[-1]) == report
 
 
 def test_the_default_study_is_the_phantom(root, monkeypatch):
     asked = []
-    monkeypatch.setattr(runner, "run_study", lambda *words: asked.append(words) or 0)
+    monkeypatch.setattr(runner, "run_study", lambda study, **rest: asked.append((study, rest)) or 0)
     assert main(["study"]) == 0
-    assert main(["study", "phantom", "--cores", "3", "--dry-run"]) == 0
-    assert [(study.name, *rest) for study, *rest in asked] == [
-        ("phantom", None, False),
-        ("phantom", 3, True),
-    ]
+    assert main(["study", "phantom", "--cores", "3", "--dry-run", "--choices", "--verbose"]) == 0
+    plain = {"choices": False, "cores": None, "dry_run": False, "verbose": False}
+    full = {"choices": True, "cores": 3, "dry_run": True, "verbose": True}
+    assert [(study.name, rest) for study, rest in asked] == [("phantom", plain), ("phantom", full)]
 
 
 def test_pretrain_names_the_reason_when_there_is_nothing_to_make(root, capsys):
@@ -107,7 +107,7 @@ def test_check_passes_its_status_on(monkeypatch):
 
 
 def test_ctrl_c_says_how_to_go_on(root, monkeypatch, capsys):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "run_study", stop)
@@ -117,9 +117,12 @@ def test_ctrl_c_says_how_to_go_on(root, monkeypatch, capsys):
 
 def test_every_command_that_is_announced_is_known(monkeypatch):
     (announced,) = [a.choices for a in build_parser()._actions if a.dest == "command"]
-    words = {"preprocess": ["a", "b"]}
+    assert "preprocess" in announced  # an old name of convert
+    monkeypatch.setattr("mrnetlib.__main__._convert", lambda arguments: 7)
+    assert main(["preprocess", "a", "b"]) == 7
+    words = {"convert": ["a", "b"]}
     words |= {name: ["a"] for name in ("notebook", "pretrain", "check", "evaluate")}
-    for command in announced:
+    for command in set(announced) - {"preprocess"}:
         monkeypatch.setattr(f"mrnetlib.__main__._{command}", lambda arguments: 7)
         assert main([command, *words.get(command, [])]) == 7
 
@@ -143,3 +146,38 @@ def test_input_errors_alone_are_told_without_traceback(monkeypatch, capsys):
     error = RuntimeError("a mistake of ours")
     with pytest.raises(RuntimeError):
         main(["check", "a"])
+
+
+def test_without_a_command_it_says_what_there_is(capsys):
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for command in ("study", "notebook", "pretrain", "retrain", "check", "evaluate", "convert"):
+        assert f"\n    {command} " in shown.err
+
+
+@pytest.mark.parametrize(
+    ("called", "named"),
+    [("/a/bin/mrnetlib", "mrnetlib"), ("/a/mrnetlib/__main__.py", "python -m mrnetlib")],
+)
+def test_usage_names_the_command_as_it_was_called(called, named, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [called])
+    assert build_parser().format_usage().startswith(f"usage: {named} [-h]")
+    with pytest.raises(SystemExit):
+        main(["check"])
+    assert f"usage: {named} check" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["../phantom", "", ".x", "a b", "a/b", "-x", "phantom\n"])
+def test_a_study_is_named_as_a_file_in_studies(name, capsys):
+    for words in (["study", "--", name], ["notebook", "00_exams", f"--study={name}"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+        assert "Name a file in studies/" in capsys.readouterr().err
+
+
+def test_another_study_is_not_a_parameter(root, capsys):
+    write_notebook(root, "00_toy", "1")
+    message = refused(capsys, "notebook", "00_toy", "-p", "study=mrnet")
+    assert "choose the study with --study mrnet" in message

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import planted_labels
 
-from mrnetlib import fusion, runner
+from mrnetlib import fusion, provenance, runner
 from mrnetlib import study as studies
 from mrnetlib.__main__ import main
 from mrnetlib.evaluation.comparisons import Comparison, mcnemar
@@ -292,11 +292,11 @@ def test_the_command_line_retrains_a_unit_or_prepares(monkeypatch, tmp_path, cap
     asked = []
     monkeypatch.setattr(retrain, "prepare", lambda study: asked.append("prepare"))
     monkeypatch.setattr(retrain, "retrain", lambda study, *unit: asked.append(unit))
-    monkeypatch.setattr(runner, "note_run", lambda study, run, *rest: asked.append(run))
-    assert main(["choices", "alexnet", "axial"]) == main(["choices"]) == 0
+    monkeypatch.setattr(provenance, "note_run", lambda study, run, *rest: asked.append(run))
+    assert main(["retrain", "alexnet", "axial"]) == main(["retrain"]) == 0
     wanted = [("alexnet", "axial"), "choices_alexnet_axial", "prepare", "choices_preparation"]
     assert asked == wanted
-    assert main(["choices", "alexnet"]) == 1
+    assert main(["retrain", "alexnet"]) == 1
     assert "give an architecture and a plane" in capsys.readouterr().err
 
 
@@ -305,7 +305,7 @@ def test_a_study_with_choices_asks_for_that_target(monkeypatch):
     monkeypatch.setattr(runner, "run_chain", lambda study, *words: asked.append(words) or 3)
     assert main(["study", "phantom", "--choices", "--cores", "2"]) == 3
     assert main(["study", "phantom"]) == 3
-    assert asked == [("choices", 2, False), ("all", None, False)]
+    assert asked == [("choices", 2, False, False), ("all", None, False, False)]
 
 
 def test_the_snakefile_makes_what_the_notebook_reads_and_nothing_of_it_by_default():
@@ -322,7 +322,7 @@ def test_the_snakefile_makes_what_the_notebook_reads_and_nothing_of_it_by_defaul
         jobs[target] = done.stdout + done.stderr
     assert "choices" not in jobs["all"].replace("choices_", "").replace("rule all", "")
     for plane in study.settings.planes:
-        assert f"choices alexnet {plane} --study phantom" in jobs["choices"]
+        assert f"retrain alexnet {plane} --study phantom" in jobs["choices"]
     assert "notebook --study phantom 06_choices_that_move_the_number" in jobs["choices"]
     assert "choices/provenance.json" in jobs["choices"]
 

@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm.auto import tqdm
 
 from mrnetlib.evaluation.metrics import auc
 from mrnetlib.exams.banks import ExamBank
@@ -24,6 +23,7 @@ from mrnetlib.training.checkpoints import TrainingState, code, fingerprint
 from mrnetlib.training.devices import arithmetic, autocast, compile_backbone
 from mrnetlib.training.networks import ExamNetwork
 from mrnetlib.training.predict import predict
+from mrnetlib.training.progress import Training
 
 
 def seed_of(*parts: object) -> int:
@@ -139,7 +139,7 @@ def fit(
     state = TrainingState(network, optimizer, settings.patience, identity, checkpoint, save_every)
     labels = torch.tensor(tune.labels[task].to_numpy(), dtype=torch.float64)
     weights = class_weights(train.labels[task])
-    bar = tqdm(total=settings.epochs, initial=len(state.rows), desc=task, disable=not progress)
+    told = Training(train.plane, task, settings.epochs, state.rows, progress)
     while not state.finished(settings.epochs):
         start = perf_counter()
         epoch = len(state.rows) + 1
@@ -151,7 +151,6 @@ def fit(
         tune_auc = float("nan") if diverged else auc(labels.numpy().astype(int), probability)
         row = {"epoch": epoch, "train_loss": train_loss, "tune_loss": tune_loss}
         state.add(row | {"tune_auc": tune_auc, "seconds": perf_counter() - start})
-        bar.set_postfix(loss=f"{train_loss:.3f}", tune=f"{tune_loss:.3f}", auc=f"{tune_auc:.2f}")
-        bar.update()
-    bar.close()
+        told.epoch(state.rows[-1])
+    told.close()
     return state.finish()

@@ -85,7 +85,7 @@ class Unit:
         raw = recipes.not_standardized(self.study)
         if not bank_path(raw.banks, "test", self.plane).is_file():
             raise InputError(
-                f"{raw.banks}: no banks of {self.plane}. Run 'python -m mrnetlib choices --study "
+                f"{raw.banks}: no banks of {self.plane}. Run 'python -m mrnetlib retrain --study "
                 f"{self.study.name}' first, which writes them."
             )
         banks = self._open(raw)
@@ -94,7 +94,7 @@ class Unit:
             if bank.exams != own.exams or not bank.labels.equals(own.labels):
                 raise InputError(
                     f"{bank_path(raw.banks, split, self.plane)}: of other exams or labels than the "
-                    f"study's own bank. Run 'python -m mrnetlib choices --study {self.study.name}' "
+                    f"study's own bank. Run 'python -m mrnetlib retrain --study {self.study.name}' "
                     "again."
                 )
         return banks
