@@ -225,7 +225,7 @@ class Show:
         self.say(f"{title}: started")
         for one in [one for one in run["trainings"] if one["finished"]]:
             name, losses = progress.words_of(run, one)
-            self.say(f"{name}: {one['done']} epochs, kept {one['epoch']}: {losses}")
+            self.say(f"{name}: epoch {one['epoch']} of {one['done']} kept, {losses}")
         if state == "done":
             self.say(f"{title}: done in {run['seconds']:.0f} s")
         if state == "failed" and not self.stopped:
@@ -287,7 +287,7 @@ def run_chain(study: Study, target: str, cores: int | None, dry_run: bool, verbo
     cores = cores or os.cpu_count() or 1
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
-    command += ["--dry-run"] * dry_run + ["--quiet", "rules", "host"] * (verbose and not dry_run)
+    command += ["--dry-run"] if dry_run else ["--quiet", "host", *["rules"] * verbose]
     command += ["--config", f"study={study.name}", "--", target]
     if dry_run or verbose:
         return wait_for(subprocess.Popen(command, cwd=study.root))

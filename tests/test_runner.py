@@ -428,7 +428,7 @@ def test_after_ctrl_c_a_failed_run_is_no_news(study, capsys):
     show.look(True)
     show.look(False, 1)
     losses = "loss 1.000, tuning 1.000, AUC 1.00"
-    assert capsys.readouterr().out == f"02 a b: started\na b acl: 3 epochs, kept 2: {losses}\n"
+    assert capsys.readouterr().out == f"02 a b: started\na b acl: epoch 2 of 3 kept, {losses}\n"
 
 
 def test_a_run_that_was_killed_shows_the_end_of_what_it_printed(study, capsys):
