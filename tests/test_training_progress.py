@@ -141,6 +141,22 @@ def test_a_run_reports_its_end_and_prints_into_its_log(tmp_path, last, told):
     assert ("seconds" in report) == (last == "pass")
 
 
+def test_in_a_chain_a_runs_output_leaves_the_terminal(folder, capfd):
+    about = {"run": "02", "log": str(folder / "02.log")}
+    with progress.reported("02", folder / "02.log"):
+        os.write(1, b"out\n")
+        os.write(2, b"err\n")
+    with pytest.raises(InputError), progress.reported("03", folder / "03.log"):
+        raise InputError("exam 7")
+    assert (folder / "02.log").read_text() == "out\nerr\n"
+    assert capfd.readouterr().out == ""
+    (report,) = progress.reports(folder)
+    assert report.pop("seconds") > 0
+    assert report == about | {"state": "done", "trainings": []}
+    failed = read_json(folder / "02" / "03" / "run.json")
+    assert (failed["state"], failed["error"]) == ("failed", "exam 7")
+
+
 def test_a_run_by_hand_keeps_the_terminal(capsys, monkeypatch, tmp_path):
     monkeypatch.delenv(progress.FOLDER_VARIABLE, raising=False)
     with pytest.raises(InputError), progress.reported("02", tmp_path / "02.log"):
