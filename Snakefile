@@ -3,16 +3,21 @@
     python -m mrnetlib study phantom              # everything that is missing or out of date
     python -m mrnetlib study phantom --dry-run    # what that would be
 
-A step runs again when its notebook's source, its inputs, or the settings named under its `params`
-have changed. Every step notes its run in data/<study>/runs/, so that a fresh clone, which has the
-committed results but not the exams, runs everything.
+A step runs again when its inputs, the settings that it reads (`mrnetlib.settings`), or its code has
+changed: that of its notebook and of its packages, without comments, docstrings and prose. A change
+that only restyles pictures draws them again and trains nothing. Every step notes its run in
+data/<study>/runs/, so that a fresh clone, which has the committed results but not the exams, runs
+everything.
 """
 
+import functools
 import sys
 from pathlib import Path
 
 from mrnetlib import provenance
+from mrnetlib import settings as settings_of
 from mrnetlib import study as studies
+from mrnetlib.files import code_digest
 from mrnetlib.variants import recipes
 
 STUDY = studies.load(config.get("study", "phantom"), Path(workflow.basedir))
@@ -20,18 +25,7 @@ SETTINGS = STUDY.settings
 DATA, RESULTS = f"data/{STUDY.name}", f"results/{STUDY.name}"
 MRNETLIB = f'"{sys.executable}" -m mrnetlib'
 NOTEBOOK = f"{MRNETLIB} notebook --study {STUDY.name}"
-
-OF_EXAMS = [
-    "data", "exams_folder", "train_exams", "test_exams", "phantom_format", "phantom_protocol",
-    "phantom_severity", "phantom_acl_severity", "phantom_meniscus_severity",
-    "phantom_other_severity", "image_size", "tune_fraction", "seed",
-]
-OF_TRAINING = [
-    "weights", "head", "epochs", "patience", "learning_rate", "weight_decay", "batch_exams", "flip",
-    "rotation", "shift", "precision", "compile", "deterministic", "device", "threads", "seed",
-]
-
-OF_CHOICES = ["choices_tasks", "choices_seeds", "choices_folds"]
+SPLITS = ("train", "tune", "test")
 
 # Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.
 MAY_USE_GPU = int(SETTINGS.device != "cpu")
@@ -39,9 +33,29 @@ TRAINING_THREADS = SETTINGS.threads or workflow.cores
 workflow.global_resources.setdefault("gpu", 1)
 
 
-def values(*names):
-    """The named settings as text, for a rule's `params`."""
+def settings(*steps):
+    """The settings that these steps read, as text for a rule's `params`."""
+    names = dict.fromkeys(name for step in steps for name in settings_of.keys_of(step))
     return [f"{name}={getattr(SETTINGS, name)}" for name in names]
+
+
+@functools.cache
+def code(*parts):
+    """Digests of packages and modules of mrnetlib, or of notebooks, for a rule's `params`."""
+    root = Path(workflow.basedir)
+    found = [next(p for p in places(root, part) if p.exists()) for part in parts]
+    return [f"{path.stem}={code_digest(path)}" for path in found]
+
+
+def places(root, part):
+    """Where a part may lie."""
+    library = root / "mrnetlib"
+    return library / part, library / f"{part}.py", root / "notebooks" / f"{part}.ipynb"
+
+
+def drawing():
+    """What pictures and captions depend on besides the results."""
+    return settings("drawing") + code("figures")
 
 
 def figures(*names):
@@ -56,88 +70,133 @@ def every(pattern):
     )))
 
 
+def banks(plane="{plane}", data=DATA, kinds=("npy",)):
+    """The banks of a plane for all splits."""
+    return [f"{data}/banks/{split}_{plane}.{kind}" for split in SPLITS for kind in kinds]
+
+
+def all_banks(**more):
+    """The banks of all planes."""
+    return [path for plane in SETTINGS.planes for path in banks(plane, **more)]
+
+
 def retrained(pattern):
     """The files of a pattern for all architectures and planes that are trained again."""
     names = {"architecture": SETTINGS.choices_architectures, "plane": SETTINGS.planes}
     return expand(pattern, **names)
 
 
+NOT_STANDARDIZED = f"{DATA}/choices/not_standardized"
+
+
 def not_standardized(wildcards):
     """What the retraining without standardization starts from, where there is such a one."""
     if not SETTINGS.standardize:
         return []
-    folder = f"{DATA}/choices/not_standardized"
-    banks = [f"{folder}/banks/{split}_{wildcards.plane}.npy" for split in ("train", "tune", "test")]
     pretrained = SETTINGS.weights == "pretrained"
-    return banks + [f"{folder}/weights/{wildcards.architecture}.pt"] * pretrained
+    weights = [f"{NOT_STANDARDIZED}/weights/{wildcards.architecture}.pt"] * pretrained
+    return banks(wildcards.plane, NOT_STANDARDIZED) + weights
 
 
 def starting_weights(wildcards):
     """The pretrained backbone, where the study makes its own, or the user's file."""
-    if SETTINGS.weights == "pretrained":
-        return f"{DATA}/weights/{wildcards.architecture}.pt"
-    if SETTINGS.weights in ("imagenet", "none"):
+    path = STUDY.weights_file(wildcards.architecture)
+    if path is None:
         return []
-    return SETTINGS.weights.format(architecture=wildcards.architecture)
+    inside = path.is_relative_to(STUDY.root)
+    return str(path.relative_to(STUDY.root) if inside else path)
 
 
 wildcard_constraints:
     plane="|".join(SETTINGS.planes),
 
 
+# What the steps from the exams to Table I note of their runs.
+RUNS = [
+    f"{DATA}/runs/00_exams.json",
+    f"{DATA}/runs/01_preprocessing.json",
+    *every(f"{DATA}/runs/pretraining_{{architecture}}.json") * (SETTINGS.weights == "pretrained"),
+    *every(f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json"),
+    f"{DATA}/runs/03_fusion.json",
+    f"{DATA}/runs/04_single_vs_multi_view.json",
+]
+
+
+# Every file is asked for by name, so that one which was deleted comes back.
 rule all:
     input:
+        RUNS,
         f"{RESULTS}/provenance.json",
+        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
+        every(f"{RESULTS}/history/{{architecture}}_{{plane}}_{{task}}.csv"),
+        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+        multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
+        expand("{results}/{name}.csv", results=RESULTS,
+            name=("fusion", "single_view", "table1_intervals", "calibration")),
+        figures("labels", "exam", "pipeline", "histograms", "fusion_weights", "roc",
+            "single_vs_multi", "confusion", "calibration",
+            *(f"training_{name}" for name in SETTINGS.architectures)),
 
 
 rule exams:
-    input: "notebooks/00_exams.ipynb",
     output:
         f"{DATA}/exams.csv",
-        figures("labels", "exam", "pipeline"),
         f"{DATA}/runs/00_exams.json",
-        f"{RESULTS}/00_exams.html",
-    params: values(*OF_EXAMS), folder="" if SETTINGS.data == "phantom" else str(STUDY.exams),
+    params:
+        settings("exams"),
+        code("00_exams", "dicom", "phantom", "exams"),
+        folder="" if SETTINGS.data == "phantom" else str(STUDY.exams),
     threads: workflow.cores
     shell: "{NOTEBOOK} 00_exams"
 
 
 rule preprocessing:
-    input: "notebooks/01_preprocessing.ipynb", f"{DATA}/exams.csv",
+    input: f"{DATA}/exams.csv",
     output:
-        expand("{data}/banks/{split}_{plane}.{kind}", data=DATA, split=("train", "tune", "test"),
-            plane=SETTINGS.planes, kind=("npy", "json")),
+        all_banks(kinds=("npy", "json")),
         f"{DATA}/landmarks.json",
-        figures("histograms"),
         f"{DATA}/runs/01_preprocessing.json",
-        f"{RESULTS}/01_preprocessing.html",
-    params: values("standardize", "image_size"),
+    params: settings("preprocessing"), code("01_preprocessing", "exams"),
     shell: "{NOTEBOOK} 01_preprocessing"
 
 
+# The pictures of the two steps before stand in rules of their own, so that they are drawn again
+# without anything being made again: these rules find what a run has just drawn, and keep it.
+
+rule pictures_of_exams:
+    input: f"{DATA}/exams.csv",
+    output: update(figures("labels", "exam", "pipeline")), update(f"{RESULTS}/00_exams.html"),
+    params: drawing(),
+    shell: "{NOTEBOOK} 00_exams --redraw {output:q}"
+
+
+rule pictures_of_preprocessing:
+    input: f"{DATA}/landmarks.json",
+    output: update(figures("histograms")), update(f"{RESULTS}/01_preprocessing.html"),
+    params: drawing(),
+    shell: "{NOTEBOOK} 01_preprocessing --redraw {output:q}"
+
+
 rule pretraining:
-    input: expand("{data}/banks/train_{plane}.npy", data=DATA, plane=SETTINGS.planes),
+    input: [f"{DATA}/banks/train_{plane}.npy" for plane in SETTINGS.planes],
     output:
         f"{DATA}/weights/{{architecture}}.pt",
         f"{RESULTS}/pretraining/{{architecture}}.csv",
         f"{DATA}/runs/pretraining_{{architecture}}.json",
-    params: values("pretrain_slices", "precision", "device", "seed"),
+    params: settings("pretraining"), code("training"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     shell: "{MRNETLIB} pretrain {wildcards.architecture} --study {STUDY.name}"
 
 
 rule training:
-    input:
-        "notebooks/02_per_plane_training.ipynb",
-        starting_weights,
-        expand("{data}/banks/{split}_{{plane}}.npy", data=DATA, split=("train", "tune", "test")),
+    input: starting_weights, banks(),
     output:
         expand("{results}/{kind}/{{architecture}}_{{plane}}_{task}.csv", results=RESULTS,
             kind=("predictions", "history"), task=SETTINGS.tasks),
         f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
         f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
-    params: values(*OF_TRAINING),
+    params: settings("training"), code("02_per_plane_training", "training"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     # The slowest networks first, so that no core is idle at the end.
@@ -149,7 +208,6 @@ rule training:
 
 rule fusion:
     input:
-        "notebooks/03_fusion.ipynb",
         every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
         every(f"{RESULTS}/history/{{architecture}}_{{plane}}_{{task}}.csv"),
     output:
@@ -158,35 +216,28 @@ rule fusion:
         figures("fusion_weights", *(f"training_{name}" for name in SETTINGS.architectures)),
         f"{DATA}/runs/03_fusion.json",
         f"{RESULTS}/03_fusion.html",
-    params: values("fuse_on"),
+    params: settings("fusion"), code("03_fusion", "fusion", "evaluation"), drawing(),
     shell: "{NOTEBOOK} 03_fusion"
 
 
 rule comparison:
     input:
-        "notebooks/04_single_vs_multi_view.ipynb",
         every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
         every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
     output:
         multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
         f"{RESULTS}/single_view.csv",
         f"{RESULTS}/table1_intervals.csv",
-        figures("roc", "single_vs_multi", "confusion"),
+        f"{RESULTS}/calibration.csv",
+        figures("roc", "single_vs_multi", "confusion", "calibration"),
         f"{DATA}/runs/04_single_vs_multi_view.json",
         f"{RESULTS}/04_single_vs_multi_view.html",
-    params: values("select_on", "description"),
+    params: settings("comparison"), code("04_single_vs_multi_view", "evaluation"), drawing(),
     shell: "{NOTEBOOK} 04_single_vs_multi_view"
 
 
 rule provenance:
-    input:
-        f"{DATA}/runs/00_exams.json",
-        f"{DATA}/runs/01_preprocessing.json",
-        every(f"{DATA}/runs/pretraining_{{architecture}}.json")
-            if SETTINGS.weights == "pretrained" else [],
-        every(f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json"),
-        f"{DATA}/runs/03_fusion.json",
-        f"{DATA}/runs/04_single_vs_multi_view.json",
+    input: RUNS,
     output: f"{RESULTS}/provenance.json",
     run: provenance.collect(STUDY, [STUDY.root / name for name in input])
 
@@ -194,43 +245,39 @@ rule provenance:
 # From here on: what `make choices` adds. Nothing above depends on it.
 
 rule choices:
-    input: f"{RESULTS}/provenance.json", f"{RESULTS}/choices/provenance.json",
+    input:
+        rules.all.input,
+        f"{RESULTS}/choices/provenance.json",
+        multiext(f"{RESULTS}/choices/summary", ".csv", ".md"),
 
 
 rule choices_preparation:
-    input:
-        expand("{data}/banks/{split}_{plane}.npy", data=DATA, split=("train", "tune", "test"),
-            plane=SETTINGS.planes),
+    input: all_banks(),
     output:
-        expand("{data}/choices/not_standardized/banks/{split}_{plane}.{kind}", data=DATA,
-            split=("train", "tune", "test"), plane=SETTINGS.planes, kind=("npy", "json"))
-            if SETTINGS.standardize else [],
+        all_banks(data=NOT_STANDARDIZED, kinds=("npy", "json")) if SETTINGS.standardize else [],
         [
             pattern.format(architecture=architecture)
             for architecture in SETTINGS.choices_architectures
             for pattern in (
-                f"{DATA}/choices/not_standardized/weights/{{architecture}}.pt",
+                f"{NOT_STANDARDIZED}/weights/{{architecture}}.pt",
                 f"{RESULTS}/choices/not_standardized/pretraining/{{architecture}}.csv",
             )
             if SETTINGS.standardize and SETTINGS.weights == "pretrained"
         ],
         f"{DATA}/runs/choices_preparation.json",
-    params: values("weights", "pretrain_slices", "precision", "device", "seed", "image_size"),
+    params: settings("preprocessing", "pretraining"), code("exams", "training"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     shell: "{MRNETLIB} retrain --study {STUDY.name}"
 
 
 rule retraining:
-    input:
-        starting_weights,
-        not_standardized,
-        expand("{data}/banks/{split}_{{plane}}.npy", data=DATA, split=("train", "tune", "test")),
+    input: starting_weights, not_standardized, banks(),
     output:
         expand("{results}/choices/{kind}/{{architecture}}_{{plane}}.csv", results=RESULTS,
             kind=("predictions", "networks")),
         f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json",
-    params: values(*OF_TRAINING, *OF_CHOICES),
+    params: settings("training", "choices"), code("training", "variants/recipes", "variants/retrain"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
@@ -239,7 +286,6 @@ rule retraining:
 
 rule choices_notebook:
     input:
-        "notebooks/06_choices_that_move_the_number.ipynb",
         every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
         every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
         retrained(f"{RESULTS}/choices/predictions/{{architecture}}_{{plane}}.csv"),
@@ -251,7 +297,10 @@ rule choices_notebook:
             "choices_plane", "choices_threshold", "choices_all"),
         f"{DATA}/runs/06_choices_that_move_the_number.json",
         f"{RESULTS}/06_choices_that_move_the_number.html",
-    params: values("fuse_on", "select_on", "description", *OF_CHOICES),
+    params:
+        settings("fusion", "comparison", "choices"),
+        code("06_choices_that_move_the_number", "fusion", "evaluation", "variants"),
+        drawing(),
     shell: "{NOTEBOOK} 06_choices_that_move_the_number"
 
 

@@ -34,6 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
         "-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
         help="a parameter of the notebook; may be given several times",
     )  # fmt: skip
+    notebook.add_argument(
+        "--redraw", type=Path, nargs="+", default=[], metavar="FILE",
+        help="only run it if one of these pictures is missing or would be drawn otherwise now",
+    )  # fmt: skip
 
     pretrain = commands.add_parser(
         "pretrain", parents=[of_study], help="make a study's own starting weights"
@@ -125,7 +129,7 @@ def _notebook(arguments: argparse.Namespace) -> int:
     chosen = study.load(arguments.study)
     parameters = provenance.parse_parameters(arguments.parameters)
     try:
-        report = runner.run_notebook(chosen, arguments.name, parameters)
+        report = runner.run_notebook(chosen, arguments.name, parameters, arguments.redraw)
     except runner.NotebookError as error:
         coloured = sys.stderr.isatty()
         text = str(error) if coloured else Text.from_ansi(str(error)).plain
@@ -136,17 +140,40 @@ def _notebook(arguments: argparse.Namespace) -> int:
 
 
 def _pretrain(arguments: argparse.Namespace) -> int:
-    from mrnetlib import runner, study
+    """Make a study's starting weights of one architecture and note the run."""
+    from mrnetlib import study
+    from mrnetlib.provenance import noted
+    from mrnetlib.training import pretrain
 
-    runner.run_pretraining(study.load(arguments.study), arguments.architecture)
+    chosen, architecture = study.load(arguments.study), arguments.architecture
+    if chosen.settings.weights != "pretrained":
+        raise InputError(
+            f"study {chosen.name}: its weights are '{chosen.settings.weights}', not 'pretrained'; "
+            "there is nothing to make."
+        )
+    run = f"pretraining_{architecture}"
+    with noted(chosen, run, "pretraining", {"architecture": architecture}):
+        pretrain.prepare_weights(chosen, architecture, again=True)
     return 0
 
 
 def _retrain(arguments: argparse.Namespace) -> int:
-    from mrnetlib import runner, study
+    """Train the variants of one architecture and plane again, or make what they start from."""
+    from mrnetlib import study
+    from mrnetlib.provenance import noted
+    from mrnetlib.variants import retrain
 
-    chosen = study.load(arguments.study)
-    runner.run_retraining(chosen, arguments.architecture, arguments.plane)
+    chosen, architecture, plane = (
+        study.load(arguments.study),
+        arguments.architecture,
+        arguments.plane,
+    )
+    if (architecture is None) != (plane is None):
+        raise InputError("retrain: give an architecture and a plane, or neither of them.")
+    unit = {"architecture": architecture, "plane": plane} if plane else {}
+    run = "_".join(["choices", *(unit.values() or ["preparation"])])
+    with noted(chosen, run, "choices", unit):
+        retrain.retrain(chosen, *unit.values()) if unit else retrain.prepare(chosen)
     return 0
 
 

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import yaml
 
-from mrnetlib.files import InputError, read_json, write_json
+from mrnetlib.files import InputError, code_digest, read_json, write_json
 from mrnetlib.study import Study
 from mrnetlib.training import progress
 
@@ -148,9 +148,23 @@ def note_run(
         "parameters": parameters,
         "seconds": round(seconds, 1),
         **({"parts": parts} if parts else {}),
+        "drawn_with": drawn_with(study),
         **circumstances(study),
     }
     write_json(study.data / "runs" / f"{run}.json", content)
+
+
+def drawn_with(study: Study) -> dict[str, str]:
+    """What pictures depend on besides the results: the drawing code, and what captions say."""
+    figures = Path(__file__).parent / "figures"
+    return {"code": code_digest(figures), "description": study.settings.description}
+
+
+def still_drawn(study: Study, run: str, pictures: Sequence[Path]) -> bool:
+    """Whether these pictures are there and were drawn by today's code, as the run's note says."""
+    note = study.data / "runs" / f"{run}.json"
+    there = note.is_file() and all(path.is_file() for path in pictures)
+    return there and read_json(note).get("drawn_with") == drawn_with(study)
 
 
 @contextlib.contextmanager
@@ -180,7 +194,7 @@ def where_the_time_went(executed: "nbformat.NotebookNode", seconds: float) -> di
     for cell in executed.cells:
         taken = cell.metadata.get("papermill", {}).get("duration") or 0.0
         pictures = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-        imports = "\nfrom mrnetlib import " in f"\n{cell.source}"
+        imports = "\nfrom mrnetlib" in f"\n{cell.source}"
         parts["drawing" if pictures else "imports" if imports else "work"] += taken
     parts = {"start": max(0.0, seconds - sum(parts.values()))} | parts
     return {name: round(taken, 1) for name, taken in parts.items()}
@@ -193,6 +207,8 @@ def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
     `paths` are the notes that `note_run` left; runs by hand are not among the chain's.
     """
     notes = [read_json(path) for path in sorted(paths)]
+    for note in notes:
+        del note["drawn_with"]  # it tells which pictures to draw again, and no number
     shared = {}
     for key in ("machine", "versions", "commit", "changed_since"):
         if notes and all(note[key] == notes[0][key] for note in notes):

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mrnetlib.files import InputError, write_text
-from mrnetlib.provenance import noted, run_name, where_the_time_went
+from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
 from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study
 from mrnetlib.training import progress
@@ -78,7 +78,9 @@ def complete(study: Study, path: Path, given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in implied.items() if key in known} | given
 
 
-def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
+def run_notebook(
+    study: Study, name: str, parameters: dict[str, Any], redraw: Sequence[Path] = ()
+) -> Path:
     """Execute a notebook and write it as HTML.
 
     Parameters
@@ -86,6 +88,7 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
     name : the notebook, for example ``04_single_vs_multi_view``.
     parameters : what its `parameters` cell is to hold; ``study`` is added, and the study's
         planes and tasks where the notebook has such parameters and none are given.
+    redraw : pictures; where they are there and as today's code draws them, nothing is run.
 
     Returns
     -------
@@ -104,6 +107,10 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
     run = run_name(path.stem, parameters)
     parameters = complete(study, path, parameters)
     report = study.results / f"{run}.html"
+    if redraw and still_drawn(study, run, redraw):
+        for path in redraw:
+            path.touch()
+        return report
     with noted(study, run, path.stem, parameters) as parts:
         start = perf_counter()
         executed = execute(path, parameters)
@@ -141,35 +148,6 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     return body
-
-
-def run_pretraining(study: Study, architecture: str) -> None:
-    """Make the study's starting weights of one architecture and note the run."""
-    if study.settings.weights != "pretrained":
-        raise InputError(
-            f"study {study.name}: its weights are '{study.settings.weights}', not 'pretrained'; "
-            "there is nothing to make."
-        )
-    from mrnetlib.training.pretrain import prepare_weights
-
-    parameters = {"architecture": architecture}
-    with noted(study, f"pretraining_{architecture}", "pretraining", parameters):
-        prepare_weights(study, architecture, again=True)
-
-
-def run_retraining(study: Study, architecture: str | None, plane: str | None) -> None:
-    """Train the variants of one architecture and plane again and note the run.
-
-    Without them, make what the variants without standardization start from.
-    """
-    from mrnetlib.variants import retrain
-
-    if (architecture is None) != (plane is None):
-        raise InputError("retrain: give an architecture and a plane, or neither of them.")
-    unit = {"architecture": architecture, "plane": plane} if plane else {}
-    run = "_".join(["choices", *(unit.values() or ["preparation"])])
-    with noted(study, run, "choices", unit):
-        retrain.retrain(study, *unit.values()) if unit else retrain.prepare(study)
 
 
 class Show:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from conftest import files_in, full_disk, write_notebook
+from nbformat.v4 import new_notebook
 
 from mrnetlib import provenance, runner
-from mrnetlib.__main__ import build_parser
+from mrnetlib.__main__ import build_parser, main
 from mrnetlib.files import InputError
 from mrnetlib.runner import NotebookError
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study, load
+from mrnetlib.training import pretrain
 
 
 @pytest.fixture
@@ -93,20 +95,41 @@ def test_a_run_is_completed_by_the_study(study):
     assert complete("study = ''") == {"study": "own"}
 
 
-def test_pretraining_is_for_studies_that_pretrain(study):
-    with pytest.raises(InputError, match="weights are 'imagenet'"):
-        runner.run_pretraining(study, "alexnet")
+def test_pretraining_is_for_studies_that_pretrain(study, monkeypatch, capsys):
+    monkeypatch.setattr("mrnetlib.study.load", lambda name: study)
+    assert main(["pretrain", "alexnet", "--study", "own"]) == 1
+    assert "weights are 'imagenet'" in capsys.readouterr().err
     assert files_in(study.root) == []
 
 
 def test_a_pretraining_is_noted(study, monkeypatch):
     study = Study("own", Settings(data="phantom", weights="pretrained", device="cpu"), study.root)
     asked = []
-    monkeypatch.setattr(runner, "prepare_weights", lambda *words, **more: asked.append(words[1]))
-    runner.run_pretraining(study, "alexnet")
+    monkeypatch.setattr("mrnetlib.study.load", lambda name: study)
+    monkeypatch.setattr(pretrain, "prepare_weights", lambda *words, **more: asked.append(words[1]))
+    assert main(["pretrain", "alexnet", "--study", "own"]) == 0
     note = json.loads((study.data / "runs" / "pretraining_alexnet.json").read_text())
     assert asked == ["alexnet"]
     assert (note["step"], note["parameters"]) == ("pretraining", {"architecture": "alexnet"})
+
+
+def test_pictures_are_drawn_again_only_where_they_would_differ(study, monkeypatch):
+    write_notebook(study.root, "00_toy", "print(seed)")
+    picture = study.results / "figures" / "toy.png"
+    runs = []
+    monkeypatch.setattr(runner, "execute", lambda *words: runs.append(words) or new_notebook())
+
+    def redraw():
+        runner.run_notebook(study, "00_toy", {}, [picture])
+        return len(runs)
+
+    assert redraw() == 1, "it is not there"
+    picture.parent.mkdir(parents=True)
+    picture.touch()
+    assert redraw() == 1
+    monkeypatch.setattr("mrnetlib.provenance.code_digest", lambda *places: "other figures")
+    assert redraw() == 2
+    assert redraw() == 2
 
 
 def test_the_snakefiles_commands_write_the_reports_that_it_names():
@@ -127,7 +150,12 @@ def test_the_snakefiles_commands_write_the_reports_that_it_names():
             arguments = build_parser().parse_args(parser_words)
             parameters = provenance.parse_parameters(arguments.parameters)
             run = provenance.run_name(arguments.name, parameters)
-            assert f"results/phantom/{run}.html" in outputs
+            redraws = [str(path) for path in arguments.redraw]
+            if redraws:
+                assert outputs == redraws and f"results/phantom/{run}.html" in outputs
+                continue
+            report = f"results/phantom/{run}.html"
+            assert report in outputs or run in ("00_exams", "01_preprocessing")
             assert f"data/phantom/runs/{run}.json" in outputs
             checked.append(run)
     networks = len(study.settings.architectures) * len(study.settings.planes)
