@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from mrnetlib.evaluation.comparisons import (
+    contrast,
     exams_needed,
     holm,
     mcnemar,
@@ -99,3 +100,8 @@ def test_published_difference_is_hanley_and_mcneils_z():
     assert published_difference(0.8914, 0.8114, 95, 25, 0.0).p > found.p
     with pytest.raises(InputError, match=r"correlation 1\.5"):
         published_difference(0.8914, 0.8114, 95, 25, 1.5)
+
+
+def test_a_difference_without_variance_is_not_tested():
+    with pytest.raises(InputError, match="no variance on these exams"):
+        contrast(0.1, np.zeros(5))

@@ -6,6 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from mrnetlib.__main__ import main
 from mrnetlib.evaluation import evaluate
+from mrnetlib.evaluation.metrics import MEASURES
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 
@@ -51,6 +52,14 @@ def test_the_command_prints_every_model(files, capsys):
     assert [line.split()[0] for line in lines] == ["model", *PLANES, "mean", "fusion"]
     assert main(["evaluate", str(files / "test.csv")]) == 0
     assert "fusion" not in capsys.readouterr().out
+
+
+def test_a_measure_that_is_added_has_its_column(files, monkeypatch):
+    before = evaluate.measured(evaluate.read(files / "test.csv"))
+    monkeypatch.setitem(MEASURES, "other", MEASURES["accuracy"])
+    table = evaluate.measured(evaluate.read(files / "test.csv"))
+    assert (table["other"] == table["accuracy"]).all()
+    assert table.drop(columns="other").equals(before)
 
 
 def test_other_names_and_a_fusion_of_their_own_are_read(tmp_path):

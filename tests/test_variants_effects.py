@@ -13,6 +13,7 @@ from mrnetlib import fusion, provenance, runner
 from mrnetlib import study as studies
 from mrnetlib.__main__ import main
 from mrnetlib.evaluation.comparisons import Comparison, mcnemar
+from mrnetlib.evaluation.metrics import MEASURES
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.files import InputError, write_csv
 from mrnetlib.names import history_path, prediction_path
@@ -336,3 +337,29 @@ def test_the_notebook_files_what_the_snakefile_expects():
     assert len(figures) == 7
     for name in figures:
         assert f'"{name}.png"' in code
+
+
+def test_what_is_noted_of_the_networks_is_read_by_column(study):
+    noted = {"variant": "half", "seed": 1, "task": "acl", "fold": None, "train_exams": 20}
+    noted |= {"epochs": 3, "kept_epoch": 2, "seconds": 0.5}
+    for plane in study.settings.planes:
+        path = recipes.path_of(study, "networks", "alexnet", plane)
+        write_csv(path, pd.DataFrame([noted]))
+    found = recipes.read_networks(study)
+    assert list(found.columns) == ["architecture", "plane", *noted]
+    assert found["plane"].tolist() == ["axial", "sagittal"] and set(found["kept_epoch"]) == {2}
+    write_csv(path, pd.DataFrame([noted]).drop(columns="kept_epoch"))
+    with pytest.raises(InputError, match="no column kept_epoch"):
+        recipes.read_networks(study)
+
+
+def test_a_rate_that_is_added_is_among_those_that_a_threshold_moves(monkeypatch):
+    other = MEASURES["accuracy"]._replace(title="Other", exact=None)
+    monkeypatch.setitem(MEASURES, "other", other)
+    fused = effects.fuse(simulated(), "mean", ("axial", "sagittal"))
+    fused["probability"] = fused["probability"] ** 4
+    found = effects.thresholds(fused).set_index("measure")
+    assert list(found.index) == ["sensitivity", "specificity", "accuracy", "other"]
+    assert found.loc["other", "difference"] == found.loc["accuracy", "difference"]
+    methods = found.loc[["accuracy", "other"], "method"].tolist()
+    assert methods == ["McNemar, exact", "exams"]

@@ -176,3 +176,10 @@ def test_other_exams_and_seeds_are_refused():
         seeds.score(table.iloc[:0])
     with pytest.raises(InputError, match="measure 'precision'"):
         seeds.score(table, "precision")
+
+
+def test_scores_without_variance_or_of_other_shapes():
+    constant = Score(np.array([0.5, 0.5]), np.zeros((4, 2)))
+    assert seeds.interval(constant) == (0.5, 0.5, 0.5, "no variance")
+    with pytest.raises(InputError, match=r"first has \(4, 2\) exams and seeds, second \(4, 1\)"):
+        seeds.difference(constant, Score(np.array([0.5]), np.zeros((4, 1))))

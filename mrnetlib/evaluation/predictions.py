@@ -49,7 +49,7 @@ def read_columns(path: Path, form: Form) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=text)
     except FileNotFoundError:
         raise InputError(f"{path}: not found. {form.remedy}") from None
-    except (ValueError, pd.errors.ParserError) as error:  # empty, not text, ragged
+    except (OSError, ValueError) as error:  # a folder, empty, not text, ragged
         raise InputError(f"{path}: not a readable CSV ({error}). {form.remedy}") from None
     table.columns = names
     twice = table.columns[table.columns.duplicated()]
