@@ -1,15 +1,19 @@
 """Which series of a plane is taken, by stated rules and by what the user prefers.
 
 In this order: what the user names with ``--prefer``; acquired images before reformatted ones;
-the contrast of MRNet's series of that plane (sagittal T2, coronal T1, axial PD), judged from
-repetition and echo time; fat suppression as in MRNet's axial series; a slice count like MRNet's;
-the echo time nearest to a usual one; more slices; the later of two alike, because scans are
-repeated when the first was spoilt.
+neither the fat nor the out-of-phase image of a Dixon acquisition; stacks that cover the knee before
+those that were broken off; the contrast of MRNet's series of that plane (sagittal T2, coronal T1,
+axial PD), judged from repetition and echo time; Dixon's water before the in-phase image; fat
+suppression as in MRNet's axial series; a slice count like MRNet's; the echo time nearest to a usual
+one; more slices; the later of two alike, because scans are repeated when the first was spoilt.
 """
 
 from dataclasses import dataclass
 
-from mrnetlib.dicom.refusals import is_reformatted
+import numpy as np
+
+from mrnetlib.dicom.kinds import FAT, IN_PHASE, OUT_OF_PHASE, WATER, says_phase
+from mrnetlib.dicom.refusals import dixon_of, is_reformatted
 from mrnetlib.dicom.stacks import Stack
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
@@ -22,6 +26,11 @@ LONG_REPETITION, LONG_ECHO = 1200.0, 45.0
 
 #: Slice counts of MRNet's series, widened a little.
 USUAL_SLICES = range(12, 81)
+
+#: A stack that reaches less far than this, in mm, and than this share of another was broken off.
+WHOLE_KNEE, WHOLE_SHARE = 65.0, 0.8
+
+NOT_FAT = "it is neither the fat nor the out-of-phase image"
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Preference:
         if self.plane not in (None, stack.plane):
             return False
         if self.kind == "series":
-            return self.text == str(stack.number)
+            return self.text in (str(stack.number), stack.name)
         if self.kind == "echo":
             return self.text == header.echo
         return self.text.lower() in header.description.lower()
@@ -47,7 +56,8 @@ class Preference:
 def parse(prefer: str | list[str] | tuple[str, ...] | None) -> list[Preference]:
     """Read preferences: ``[plane=]words``, ``[plane=]series:5`` or ``[plane=]echo:3``.
 
-    Series have the numbers of ``dicom_report.csv``. Words are looked for in a series' description,
+    Series have the numbers of ``dicom_report.csv``; ``series:5.2`` is the second part of series 5.
+    Words are looked for in a series' description,
     protocol and sequence name, whatever their case; of several preferences the earlier counts more.
     """
     found = []
@@ -98,21 +108,35 @@ def describe(stack: Stack) -> str:
     return f"series {stack.number}{part}: {said}, {count} slice{'s' if count > 1 else ''}"
 
 
-def _rules(stack: Stack, preferences: list[Preference]) -> list[tuple[float, str]]:
-    """Penalties in the order of the rules, each with what a smaller one is called."""
+def coverage(stack: Stack) -> float:
+    """How far the slices of an ordered stack reach, in mm, 0 for a single one."""
+    return 0.0 if np.isnan(stack.distance) else len(stack.images) * stack.distance
+
+
+def _rules(stack: Stack, preferences: list[Preference], widest: float) -> list[tuple[float, str]]:
+    """Penalties in the order of the rules, each with what a smaller one is called.
+
+    `widest` is the coverage, in mm, of the stack that covers most.
+    """
     image = stack.images[0]
     wanted, usual_echo = WANTED[stack.plane]
     found = contrast(stack)
     named = [index for index, one in enumerate(preferences) if one.matches(stack)]
     echo = float("inf") if image.echo_time is None else abs(image.echo_time - usual_echo)
-    suppressed = image.header.fat_suppressed
+    dixon = dixon_of(image)
+    suppressed = image.header.fat_suppressed or dixon == WATER
+    partial = coverage(stack) < min(WHOLE_KNEE, WHOLE_SHARE * widest)
     return [
         (named[0] if named else len(preferences), "it is preferred by --prefer"),
         (is_reformatted(image), "it was acquired, not reformatted"),
+        (says_phase(image.header.title), "the other's description calls it a phase image"),
+        ((OUT_OF_PHASE, FAT).index(dixon) + 1 if dixon in (OUT_OF_PHASE, FAT) else 0, NOT_FAT),
+        (partial, "the other covers less of the knee"),
         (
             0 if found == wanted else 1 if not found else 2,
             f"it is {wanted}-weighted like MRNet's {stack.plane} series",
         ),
+        (dixon == IN_PHASE, "it is Dixon's water image"),
         (stack.plane == "axial" and not suppressed, "fat is suppressed as in MRNet's series"),
         (len(stack.images) not in USUAL_SLICES, "its slice count is like MRNet's"),
         (echo, f"its echo time is nearest to {usual_echo:g} ms"),
@@ -124,16 +148,17 @@ def _rules(stack: Stack, preferences: list[Preference]) -> list[tuple[float, str
 
 def choose(stacks: list[Stack], preferences: list[Preference]) -> tuple[Stack, str]:
     """The stack to take among those of one plane (at least one), and why."""
+    widest = max(map(coverage, stacks))
+    rules = {stack: _rules(stack, preferences, widest) for stack in stacks}
     ranked = sorted(
-        stacks,
-        key=lambda stack: ([penalty for penalty, _ in _rules(stack, preferences)], stack.part),
+        stacks, key=lambda stack: ([penalty for penalty, _ in rules[stack]], stack.part)
     )
     best = ranked[0]
     unmatched = preferences and not any(p.matches(stack) for p in preferences for stack in stacks)
     note = "; none matches --prefer" if unmatched else ""
     if len(ranked) == 1:
         return best, f"the only usable {best.plane} series{note}"
-    first, second = _rules(best, preferences), _rules(ranked[1], preferences)
+    first, second = rules[best], rules[ranked[1]]
     reason = next(
         (name for (ours, name), (theirs, _) in zip(first, second, strict=True) if ours < theirs),
         "it comes first",

@@ -1,24 +1,26 @@
 """What a DICOM file says about its images: one record per file, one per image or frame."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydicom import FileDataset, dcmread
 from pydicom.dataset import Dataset
 
 from mrnetlib.dicom.archives import File, UnreadableError
-from mrnetlib.dicom.values import Vector, items, number, numbers, text, texts, whole
+from mrnetlib.dicom.extras import Extras, body_part, extras
+from mrnetlib.dicom.kinds import says_fat_suppression
+from mrnetlib.dicom.values import Vector, counted, items, number, numbers, raw, text, texts, whole
 
 #: An enhanced object with more frames than this is damaged.
 MAX_FRAMES = 20_000
 
-#: NumberOfImagesInMosaic, where the creator of the private block is Siemens' own.
-_MOSAIC_IMAGES, _BLOCK_CREATOR, _SIEMENS = 0x0019100A, 0x00190010, "SIEMENS MR HEADER"
-
 #: The tag PixelData in both byte orders; floating-point pixels have another.
 _PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 
-#: OverlayBitPosition of the first overlay plane.
-_OVERLAY_BIT = 0x60000102
+_INSTANCE_NUMBER, _SLICE_LOCATION = 0x00200013, 0x00201041
+
+#: Inversion times, in ms, at which the signal of fat is nulled (STIR).
+_FAT_NULLED = (80.0, 300.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +40,29 @@ class Header:
     instance: str
     sop_class: str
     modality: str
+    title: str
     description: str
+    body_part: str
+    frame_of_reference: str
     series_number: float | None
+    number: int | None
+    location: bytes
     echo: str
     gradient_echo: bool
     fat_suppressed: bool
     burnt_in: bool
     converted: bool
-    mosaic: bool
     rows: int
     columns: int
     samples: int
     photometric: str
     bits: tuple[int, int, int]
     signed: bool
-    overlay: bool
     lossy: bool
     syntax: str
-    implicit: bool
     little: bool
     offset: int
+    extras: Extras
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,15 @@ class Image:
 
     Numbers are None and vectors empty where the file does not say them or says nonsense. Times
     in ms; position, spacing (row, column), thickness and distance in mm, in the patient's
-    coordinates (LPS: x to the left, y to the back, z to the head).
+    coordinates (LPS: x to the left, y to the back, z to the head). ``component`` is magnitude,
+    phase, real or imaginary; ``side`` R, L or B (both), "" where neither is said.
     """
 
     header: Header
     frame: int
     image_type: tuple[str, ...]
+    component: str
+    side: str
     acquisition: str
     temporal: str
     b_value: float | None
@@ -114,11 +122,14 @@ def read(file: File) -> list[Image]:
 
 def _header(file: File, data: FileDataset, offset: int) -> Header:
     meta = getattr(data, "file_meta", None) or Dataset()
-    implicit, little = data.original_encoding
-    words = " ".join(texts(data, "ScanOptions") + texts(data, "SequenceName"))
-    described = ("SeriesDescription", "ProtocolName", "SequenceName")
+    title, *others = (
+        text(data, keyword) for keyword in ("SeriesDescription", "ProtocolName", "SequenceName")
+    )
+    description = " ".join((title, *others)).strip()
     allocated = whole(data, "BitsAllocated", 16)
     stored = whole(data, "BitsStored", allocated)
+    _, little = data.original_encoding
+    signed = whole(data, "PixelRepresentation", 0) == 1
     return Header(
         file=file,
         frames=max(1, whole(data, "NumberOfFrames", 1)),
@@ -128,27 +139,47 @@ def _header(file: File, data: FileDataset, offset: int) -> Header:
         instance=text(data, "SOPInstanceUID"),
         sop_class=text(data, "SOPClassUID"),
         modality=text(data, "Modality").upper(),
-        description=" ".join(text(data, keyword) for keyword in described).strip(),
+        title=title,
+        description=description,
+        body_part=body_part(data),
+        frame_of_reference=text(data, "FrameOfReferenceUID"),
         series_number=number(data, "SeriesNumber"),
+        number=counted(data, _INSTANCE_NUMBER),
+        location=raw(data, _SLICE_LOCATION),
         echo=text(data, "EchoNumbers"),
         gradient_echo=texts(data, "ScanningSequence") == ("GR",),
-        fat_suppressed=any(word in words for word in ("FS", "FATSAT", "FAT_SAT", "SPAIR", "STIR")),
+        fat_suppressed=_fat_suppressed(data, description),
         burnt_in=text(data, "BurnedInAnnotation").upper() == "YES",
         converted=bool(text(data, "ConversionType")),
-        mosaic=text(data, _BLOCK_CREATOR) == _SIEMENS and (number(data, _MOSAIC_IMAGES) or 0) > 1,
         rows=whole(data, "Rows", 0),
         columns=whole(data, "Columns", 0),
         samples=whole(data, "SamplesPerPixel", 1),
         photometric=text(data, "PhotometricInterpretation").upper() or "MONOCHROME2",
         bits=(allocated, stored, whole(data, "HighBit", stored - 1)),
-        signed=whole(data, "PixelRepresentation", 0) == 1,
-        overlay=(number(data, _OVERLAY_BIT) or 0) > 0,
+        signed=signed,
         lossy=text(data, "LossyImageCompression") == "01",
         syntax=text(meta, "TransferSyntaxUID"),
-        implicit=bool(implicit),
         little=little is not False,
         offset=offset,
+        extras=extras(data, signed, little is not False),
     )
+
+
+def _fat_suppressed(data: Dataset, description: str) -> bool:
+    """By the scan options, a suppression or an inversion time that says so, or plain words."""
+    options = " ".join((*texts(data, "ScanOptions"), description))
+    if says_fat_suppression(options):
+        return True
+    levels = [data]
+    for group in items(data, "SharedFunctionalGroupsSequence")[:1]:
+        levels += items(group, "MRModifierSequence")
+    for level in levels:
+        if text(level, "SpectrallySelectedSuppression").upper().startswith("FAT"):
+            return True
+        inversion = number(level, "InversionTime") or number(level, "InversionTimes")
+        if inversion and _FAT_NULLED[0] <= inversion <= _FAT_NULLED[1]:
+            return level is not data or "IR" in texts(data, "ScanningSequence")
+    return False
 
 
 def _images(header: Header, data: FileDataset) -> list[Image]:
@@ -180,12 +211,15 @@ def _image(header: Header, frame: int, levels: list[Dataset]) -> Image:
     if len(levels) > 1:
         echo_time = look("MREchoSequence", "EffectiveEchoTime") or echo_time
     kind = look("MRImageFrameTypeSequence", "FrameType", texts) if len(levels) > 1 else ()
+    component = look("MRImageFrameTypeSequence", "ComplexImageComponent", text).upper()
     spacing = fitting("PixelMeasuresSequence", "PixelSpacing", 2)
     temporal = look("FrameContentSequence", "TemporalPositionIndex", text)
     return Image(
         header=header,
         frame=frame,
         image_type=kind or texts(levels[-1], "ImageType"),
+        component=component or header.extras.component,
+        side=_side(look, levels),
         acquisition=look("FrameContentSequence", "FrameAcquisitionNumber", text)
         or text(levels[-1], "AcquisitionNumber"),
         temporal=temporal or text(levels[-1], "TemporalPositionIdentifier"),
@@ -200,3 +234,10 @@ def _image(header: Header, frame: int, levels: list[Dataset]) -> Image:
         slope=look("PixelValueTransformationSequence", "RescaleSlope"),
         intercept=look("PixelValueTransformationSequence", "RescaleIntercept"),
     )
+
+
+def _side(look: Callable[..., str], levels: list[Dataset]) -> str:
+    """Which knee the file says: R, L, B for both, "" where it does not."""
+    said = look("FrameAnatomySequence", "FrameLaterality", text) if len(levels) > 1 else ""
+    said = said or text(levels[-1], "ImageLaterality") or text(levels[-1], "Laterality")
+    return said[:1].upper() if said[:1].upper() in ("R", "L", "B") else ""

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from itertools import groupby
+from typing import BinaryIO
 
 import numpy as np
 from pydicom import dcmread
@@ -25,6 +26,9 @@ _IMAGE_TAGS = [
     "BitsAllocated BitsStored HighBit PixelRepresentation ExtendedOffsetTable",
     "ExtendedOffsetTableLengths PixelData",
 ]
+
+#: The length of an element that ends where a delimiter stands: of encapsulated pixels.
+UNDEFINED = 0xFFFFFFFF
 
 CODECS = "pip install 'mrnetlib[codecs]'"
 
@@ -49,12 +53,14 @@ def cannot_decode(header: Header) -> str:
 
 
 def read(images: list[Image]) -> Iterator[np.ndarray]:
-    """Stored values of images of one matrix, each (H, W), in the order given.
+    """Values of images of one matrix as they lie in the file, each (H, W), in the order given.
+
+    Bits that are not stored are still among them; see `masked`.
 
     Raises
     ------
     UnreadableError
-        Where the pixels are cut short or cannot be decoded.
+        Where the pixels are cut short, longer than the header says, or cannot be decoded.
     """
     for header, group in groupby(images, key=lambda image: image.header):
         frames = [image.frame for image in group]
@@ -63,23 +69,13 @@ def read(images: list[Image]) -> Iterator[np.ndarray]:
 
 def _native(header: Header, frames: list[int]) -> Iterator[np.ndarray]:
     allocated = header.bits[0]
-    dtype = np.dtype(
-        f"{'<' if header.little else '>'}{'i' if header.signed else 'u'}{allocated // 8}"
-    )
+    order = "<" if header.little else ">"
+    dtype = np.dtype(f"{order}{'i' if header.signed else 'u'}{allocated // 8}")
     size = header.rows * header.columns * dtype.itemsize
     with header.file.open() as opened:
-        opened.seek(header.offset)
-        start = opened.read(12)
-        if len(start) < 12:
-            raise UnreadableError("its pixels are cut short")
-        order = "<" if header.little else ">"
-        if header.implicit:
-            (length,), begin = struct.unpack(order + "L", start[4:8]), header.offset + 8
-        else:
-            (length,), begin = struct.unpack(order + "L", start[8:12]), header.offset + 12
-        swapped = dtype.itemsize == 1 and not header.little and start[4:6] == b"OW"
-        if length < size * header.frames:
-            raise UnreadableError("its pixels are cut short")
+        length, begin, kind = _element(opened, header)
+        _check_length(length, size * header.frames)
+        swapped = dtype.itemsize == 1 and not header.little and kind == b"OW"
         for frame in frames:
             opened.seek(begin + frame * size)
             content = opened.read(size)
@@ -90,12 +86,45 @@ def _native(header: Header, frames: list[int]) -> Iterator[np.ndarray]:
                     raise UnreadableError("its pixels are bytes in pairs and odd in number")
                 content = np.frombuffer(content, np.uint16).byteswap().tobytes()
             stored = np.frombuffer(content, dtype).reshape(header.rows, header.columns)
-            yield _stored_bits(stored.astype(dtype.newbyteorder("="), copy=False), header)
+            yield stored.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _element(opened: BinaryIO, header: Header) -> tuple[int, int, bytes]:
+    """The pixel element's length, where its value begins, and its VR where one is written."""
+    opened.seek(header.offset)
+    start = opened.read(12)
+    if len(start) < 12:
+        raise UnreadableError("its pixels are cut short")
+    # What the file says of its VRs is not always so; the element itself shows it.
+    explicit = start[4:6] in (b"OW", b"OB") and start[6:8] == bytes(2)
+    field, size = (start[8:12], 12) if explicit else (start[4:8], 8)
+    (length,) = struct.unpack(f"{'<' if header.little else '>'}L", field)
+    return length, header.offset + size, start[4:6] if explicit else b""
+
+
+def _check_length(length: int, needed: int) -> None:
+    if length == UNDEFINED:
+        raise UnreadableError(
+            "its pixels are compressed and its header says they are not (a wrong transfer syntax)"
+        )
+    if length < needed:
+        raise UnreadableError("its pixels are cut short")
+    if length > needed + 1:  # one byte may fill up an odd number
+        raise UnreadableError(
+            f"its pixels take {length} bytes where matrix, frames and bits of its header make "
+            f"{needed}, so the header is not theirs"
+        )
 
 
 def _decoded(header: Header, frames: list[int]) -> Iterator[np.ndarray]:
     tags = " ".join(_IMAGE_TAGS).split()
     with header.file.open() as opened:
+        if _element(opened, header)[0] != UNDEFINED:
+            raise UnreadableError(
+                f"its header says {syntax_name(header.syntax)} and its pixels are not compressed "
+                "(a wrong transfer syntax)"
+            )
+        opened.seek(0)
         try:
             data = dcmread(opened, force=True, specific_tags=tags)
             encoded = list(generate_frames(data.PixelData, number_of_frames=header.frames))
@@ -116,7 +145,9 @@ def _decoded(header: Header, frames: list[int]) -> Iterator[np.ndarray]:
             raise UnreadableError("its compressed pixels are cut short or damaged") from None
         if image.shape != (header.rows, header.columns):
             raise UnreadableError("its compressed pixels do not have the size its header says")
-        yield _stored_bits(image, header)
+        if 8 * image.dtype.itemsize > header.bits[0]:
+            raise UnreadableError("its compressed pixels have more bits than its header allocates")
+        yield image
 
 
 def _check_size(encoded: bytes, header: Header) -> None:
@@ -145,55 +176,123 @@ def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _stored_bits(pixels: np.ndarray, header: Header) -> np.ndarray:
-    """Values of which only BitsStored bits count (DICOM PS3.5 8.1.1).
+def masked(pixels: np.ndarray, header: Header) -> np.ndarray:
+    """Values of which only the stored bits count (DICOM PS3.5 8.1.1); the same array if they do.
 
-    Nothing is cut off where the values use more bits than the header admits, unless an overlay is
-    said to live there: such headers are wrong more often than such pixels.
+    What lies in the other bits is no part of the picture: an overlay with somebody's name, or
+    what the memory held. An overlay that is said to live among the stored bits ends them there.
     """
     allocated, stored, highest = header.bits
-    unused = 8 * pixels.dtype.itemsize - stored
-    if unused <= 0 or pixels.dtype.kind not in "ui":
+    width = 8 * pixels.dtype.itemsize
+    if pixels.dtype.kind not in "ui":
         return pixels
-    if highest > stored - 1 and highest < allocated:
+    if stored - 1 < highest < allocated:
         pixels = pixels >> (highest + 1 - stored)
-    if pixels.dtype.kind == "u":
-        return pixels & ((1 << stored) - 1) if header.overlay else pixels
-    low, high = int(pixels.min()), int(pixels.max())
-    unextended = low >= 0 and 1 << (stored - 1) <= high < 1 << stored
-    if header.overlay or unextended:
-        return (pixels << unused) >> unused
-    return pixels
+        stored = min(stored, width)
+    if header.extras.overlay:
+        stored = min(stored, header.extras.overlay)
+    unused = width - stored
+    return (pixels << unused) >> unused if unused > 0 else pixels
 
 
-def rescaled(pixels: Iterator[np.ndarray], images: list[Image]) -> np.ndarray:
+def same_scale(images: list[Image]) -> None:
+    """Refuse images whose values cannot be brought to one scale.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    without = sum(image.slope is None for image in images)
+    slopes = {image.slope for image in images} - {None, 0.0, 1.0}
+    if without and slopes:
+        raise UnreadableError(
+            f"{without} of its {len(images)} images have no rescale slope and the others have one"
+        )
+    if any(i.header.extras.overlay == 0 and i.header.bits[0] == i.header.bits[1] for i in images):
+        raise UnreadableError(
+            "an overlay lies in its pixels and nothing says in which bit; it may be a name"
+        )
+
+
+def rescaled(images: list[Image], notes: list[str]) -> np.ndarray:
     """The stack (S, H, W) after each image's rescale, MONOCHROME1 turned so that air is dark.
 
-    Returns uint16 where the rescale is none or a whole shift and all values are 0 to 65,535, else
-    float32.
+    Padding around the picture gets the lowest value of the rest. Returns uint16 where the rescale
+    is none or a whole shift and all values are 0 to 65,535, else float32. What was done to the
+    values and a reader should know goes to `notes`.
 
     Raises
     ------
     UnreadableError
         As `read`, and for values that are not finite.
     """
+    same_scale(images)
     first = images[0].header
-    stored = None
-    for index, one in enumerate(pixels):
+    stored = padding = None
+    cut = False
+    for index, (one, image) in enumerate(zip(read(images), images, strict=True)):
+        kept = masked(one, image.header)
+        cut = cut or (kept is not one and _cut(one, kept, image.header))
         if stored is None:
-            stored = np.empty((len(images), first.rows, first.columns), one.dtype)
-        stored[index] = one if one.dtype == stored.dtype else one.astype(stored.dtype)
+            stored = np.empty((len(images), first.rows, first.columns), kept.dtype)
+        if kept.dtype != stored.dtype:
+            stored = stored.astype(np.result_type(stored, kept))
+        stored[index] = kept
+        if image.header.extras.padding not in (None, (0, 0)):
+            padding = np.zeros(stored.shape, bool) if padding is None else padding
+            padding[index] = _padded(one, kept, image.header)
+    if cut:
+        notes.append("bits of its pixels beyond those stored were set and are left out")
+    if len({image.header.bits[1] for image in images}) > 1:
+        notes.append("its images store different numbers of bits")
+    values = _turned_dark(_scaled(stored, images), first)
+    if padding is not None and padding.any():
+        _fill(values, padding)
+        notes.append("padding around the picture was made as dark as air")
+    return _smallest(values)
+
+
+def _cut(pixels: np.ndarray, kept: np.ndarray, header: Header) -> bool:
+    """Whether more than the extension of a sign was masked."""
+    _, stored, highest = header.bits
+    shifted = pixels >> (highest + 1 - stored) if highest > stored - 1 else pixels
+    if not header.signed:
+        return bool((shifted != kept).any())
+    return bool(((shifted != kept) & (shifted >> stored != 0)).any())
+
+
+def _padded(pixels: np.ndarray, kept: np.ndarray, header: Header) -> np.ndarray:
+    """Where an image (H, W) holds padding: in its bits as they lie there, or in those stored."""
+    low, high = header.extras.padding
+    return ((pixels >= low) & (pixels <= high)) | ((kept >= low) & (kept <= high))
+
+
+def _fill(values: np.ndarray, padding: np.ndarray) -> None:
+    """Give padding the lowest of the other values, in place."""
+    if not padding.all():
+        values[padding] = values.min(where=~padding, initial=values.max())
+
+
+def _scaled(stored: np.ndarray, images: list[Image]) -> np.ndarray:
     scales = [(1.0 if i.slope in (None, 0.0) else i.slope, i.intercept or 0.0) for i in images]
     if all(scale == (1.0, 0.0) for scale in scales):
-        values = stored
-    else:
-        shift = all(slope == 1 and intercept.is_integer() for slope, intercept in scales)
-        values = np.empty(stored.shape, np.int32 if shift else np.float32)
-        for one, into, (slope, intercept) in zip(stored, values, scales, strict=True):
-            into[:] = one.astype(np.int32 if shift else np.float64) * slope + intercept
-    if first.photometric == "MONOCHROME1":
-        top = values.max()
-        values = top - values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
+        return stored
+    shift = stored.dtype.itemsize < 4
+    shift = shift and all(slope == 1 and intercept.is_integer() for slope, intercept in scales)
+    values = np.empty(stored.shape, np.int32 if shift else np.float32)
+    for one, into, (slope, intercept) in zip(stored, values, scales, strict=True):
+        into[:] = one.astype(np.int32 if shift else np.float64) * slope + intercept
+    return values
+
+
+def _turned_dark(values: np.ndarray, header: Header) -> np.ndarray:
+    if header.photometric != "MONOCHROME1":
+        return values
+    return values.max() - values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """uint16 where the values allow, else float32."""
     if values.dtype == np.uint16:
         return values
     if values.dtype.kind == "f":
@@ -202,3 +301,11 @@ def rescaled(pixels: Iterator[np.ndarray], images: list[Image]) -> np.ndarray:
         return values
     small = values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max
     return values.astype(np.uint16 if small else np.float32)
+
+
+def empty(values: np.ndarray) -> np.ndarray:
+    """Which slices of a stack (S, H, W) hold one value alone, (S,)."""
+    middle = values.shape[1] // 2
+    return np.array(
+        [(one[middle] == one[0, 0]).all() and (one == one[0, 0]).all() for one in values]
+    )

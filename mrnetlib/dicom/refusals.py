@@ -1,8 +1,10 @@
 """What is not a stack of MR slices, each with its own sentence."""
 
 import re
+from collections.abc import Hashable
 
 from mrnetlib.dicom.headers import MAX_FRAMES, Image
+from mrnetlib.dicom.kinds import NOT_MAGNITUDE, dixon, is_complex_part, said
 from mrnetlib.dicom.pixels import NATIVE, cannot_decode
 
 #: A larger matrix than this is no MR image but damage.
@@ -12,15 +14,20 @@ MAX_SIDE = 4096
 FEW_IMAGES = 20
 
 _LOCALIZER_TYPES = {"LOCALIZER", "LOCALISER", "SCOUT", "SURVEY"}
-_LOCALIZER_WORDS = re.compile(
-    r"\b(loc|localizer|localiser|localizers|scout|survey|scanogram|smartbrain|3 ?pl|3 ?plane)\b"
+_LOCALIZER_WORDS = re.compile(r"\b(LOC|SMARTBRAIN|3 ?PL|3 ?PLANE)\b")
+_LOCALIZER_NAMES = re.compile(r"\b(LOCALI[SZ]ERS?|SCOUTS?|SURVEY|SCANOGRAM)\b")
+_CALIBRATION_TYPES = {"CALIBRATION", "SHIM", "SENSITIVITY", "FIELD MAP", "B0", "B1", "B0 MAP"}
+_CALIBRATION_WORDS = re.compile(
+    r"\b(CALIB\w*|KALIB\w*|CAL|SHIM\w*|B[01]|B[01] ?MAP\w*|FIELD ?MAP\w*|SENSE REF\w*"
+    r"|REF(ERENCE)? ?SCANS?|PRE ?SCAN(?! NORM)|(COIL|RECEIVE\w*|SENSE) ?(SENS|SURVEY|MAP)\w*"
+    r"|SENSITIVITY)\b"
 )
+_MAP_WORDS = re.compile(r"\b(FAT ?FRAC\w*|PDFF)\b")
 _PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MNIP", "MAX IP", "MIN IP", "MAXIMUM"}
-_PHASE = {"P", "PHASE", "PHASE MAP", "I", "IMAGINARY", "R", "REAL", "VELOCITY", "VELOCITY MAP"}
 _MAPS = {
     *("ADC", "EADC", "FA", "TRACEW", "TENSOR", "EXPONENTIAL ADC", "QUANTITY", "STD DEVIATION"),
     *("R1", "R2", "R2*", "RHO", "MAP", "PARAMETRIC", "SUBTRACTION", "SUBTRACT", "DIFFERENCE"),
-    *("RATIO", "DIVISION", "PERFUSION", "FIELD MAP", "B0", "B1", "FAT FRACTION", "FF", "PDFF"),
+    *("RATIO", "DIVISION", "PERFUSION", "FAT FRACTION", "FF", "PDFF"),
 }
 _REFORMATTED = {"MPR", "REFORMATTED", "RESAMPLED", "MPR THIN", "VOLUME RENDERED"}
 
@@ -50,9 +57,28 @@ def _values(image: Image) -> set[str]:
 
 
 def is_reformatted(image: Image) -> bool:
-    """Whether an image was computed from another stack's: reformatted, or plainly derived."""
-    derived = image.image_type[:1] == ("DERIVED",)
+    """Whether an image was computed from another stack's: reformatted, or plainly derived.
+
+    The water image of a Dixon acquisition is derived, and the picture that was wanted.
+    """
+    derived = image.image_type[:1] == ("DERIVED",) and not dixon_of(image)
     return derived or bool(_values(image) & _REFORMATTED)
+
+
+def dixon_of(image: Image) -> str:
+    """Which image of a Dixon acquisition this is, "" where it is none; see `kinds.dixon`."""
+    return dixon(image.image_type, image.header.title, image.header.description)
+
+
+def is_phase(image: Image) -> bool:
+    """Whether an image is the phase, real or imaginary part and not the magnitude."""
+    return image.component in NOT_MAGNITUDE or is_complex_part(image.image_type)
+
+
+def telling(image: Image) -> Hashable:
+    """What of an image's type makes another kind of picture of it; other values do not matter."""
+    known = _LOCALIZER_TYPES | _CALIBRATION_TYPES | _PROJECTIONS | _MAPS | _REFORMATTED
+    return frozenset(_values(image) & known), is_phase(image), dixon_of(image)
 
 
 def check_kind(images: list[Image]) -> None:
@@ -75,23 +101,28 @@ def check_kind(images: list[Image]) -> None:
         if header.sop_class in _MR_CLASSES or not header.sop_class:
             raise Refused("the header names no matrix; it is cut short or damaged, fetch it again")
         raise Refused("holds no images (for example a report, a key note or spectra)", False)
-    if header.mosaic or "MOSAIC" in everything:
+    if header.extras.mosaic or "MOSAIC" in everything:
         raise Refused(
             "a Siemens mosaic (many slices tiled in one image); export it as single slices",
             False,
         )
     if any(image.header.burnt_in for image in images):
         raise Refused("annotation is burnt into the pixels; export the series without it", False)
-    said = header.description.replace("_", " ").replace("-", " ").lower()
-    if everything & _LOCALIZER_TYPES or (
-        len(images) <= FEW_IMAGES and _LOCALIZER_WORDS.search(said)
-    ):
+    words = said(header.description)
+    few = len(images) <= FEW_IMAGES and _LOCALIZER_WORDS.search(words)
+    if everything & _LOCALIZER_TYPES or few or _LOCALIZER_NAMES.search(words):
         raise Refused("a localizer, made to plan the other series", False)
+    if values & _CALIBRATION_TYPES or _CALIBRATION_WORDS.search(words):
+        raise Refused("a calibration of coil or field, made for the other series", False)
     if values & _PROJECTIONS:
         raise Refused("a projection through the knee (MIP), not slices of it", False)
-    if values & _PHASE:
+    if is_phase(image):
         raise Refused("phase, real or imaginary images; the magnitude images are wanted", False)
-    if values & _MAPS or any(value.endswith((" MAP", " MAPPED")) for value in values):
+    if (
+        _MAP_WORDS.search(words)
+        or values & _MAPS
+        or any(value.endswith((" MAP", " MAPPED")) for value in values)
+    ):
         raise Refused("a derived map (such as ADC or a subtraction), not acquired images", False)
 
 

@@ -1,17 +1,12 @@
-"""From images to stacks: series split where they must be, slices ordered and checked."""
+"""A stack of slices: its plane, its place in the body, the order of its slices, what it lacks."""
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mrnetlib.dicom.geometry import MAX_OBLIQUE, frame_of, plane_of, upward_normal
 from mrnetlib.dicom.headers import Image
-from mrnetlib.dicom.refusals import Refused, check_kind, check_pixels
-
-#: Directions that differ by less than this many degrees are one orientation.
-SAME_ORIENTATION = 0.5
+from mrnetlib.dicom.refusals import Refused, check_pixels
 
 #: Slices nearer to each other than this, in mm, lie at one position.
 SAME_POSITION = 0.02
@@ -22,16 +17,24 @@ GAP = 1.5
 #: A part of a series with fewer slices than this is no stack of its own.
 MIN_STACK = 4
 
-#: More volumes in one series than this are a time series, not echoes or repeats.
-MAX_PARTS = 12
+#: Series of one exam whose centres are farther apart than this across, in mm, show two knees.
+SAME_KNEE = 80.0
+
+#: Distances between neighbours that differ from the usual one by more than this share are uneven.
+UNEVEN = 0.25
+
+#: Slices shifted within their plane by more than this, in mm, do not lie above each other.
+MAX_SHIFT = 2.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Stack:
     """Images of one series that belong together, in the order of their slices once checked.
 
     ``distance`` is the usual one between neighbours in mm, NaN for a single slice; ``gaps`` says
-    after how many slices one is missing and how wide the gap is.
+    after how many slices one is missing and how wide the gap is. ``centre`` and ``extent`` are in
+    mm along x, y and z. ``lacking`` is a sentence about slices that the header announces and that
+    are not there, ``notes`` are remarks for the report.
     """
 
     number: int
@@ -42,131 +45,16 @@ class Stack:
     frame: np.ndarray | None = None
     distance: float = float("nan")
     centre: np.ndarray | None = None
+    extent: np.ndarray | None = None
     gaps: list[tuple[int, float]] = field(default_factory=list)
+    lacking: str = ""
+    notes: list[str] = field(default_factory=list)
     refused: Refused | None = None
 
-
-def split(images: Iterable[Image]) -> list[Stack]:
-    """Split a study's images into stacks; those that cannot become volumes carry a refusal.
-
-    Series are told apart by SeriesInstanceUID and numbered from 1 in the order of SeriesNumber.
-    Within a series echo, b-value, image type, orientation and matrix always divide; echo time and
-    acquisition divide where slices taken together would repeat a position or leave a gap.
-    """
-    series = _grouped(images, lambda image: image.header.series)
-    ordered = sorted(series.items(), key=lambda item: (_series_number(item[1]), item[0]))
-    return [
-        stack
-        for number, (_, members) in enumerate(ordered, 1)
-        for stack in _split_series(number, members)
-    ]
-
-
-def _series_number(images: list[Image]) -> float:
-    number = images[0].header.series_number
-    return float("inf") if number is None else number
-
-
-def _grouped(
-    images: Iterable[Image], key: Callable[[Image], Hashable]
-) -> dict[Hashable, list[Image]]:
-    groups: dict[Hashable, list[Image]] = defaultdict(list)
-    for image in images:
-        groups[key(image)].append(image)
-    return dict(groups)
-
-
-def _by_name(item: tuple[Hashable, list[Image]]) -> str:
-    return repr(item[0])  # keys of mixed types have no order of their own
-
-
-def _contrast(image: Image) -> tuple[Hashable, ...]:
-    header = image.header
-    kind = header.sop_class, header.samples, header.photometric, header.mosaic
-    return image.image_type, kind, header.echo, -1.0 if image.b_value is None else image.b_value
-
-
-def _split_series(number: int, images: list[Image]) -> list[Stack]:
-    stacks = []
-    groups = sorted(_grouped(images, _contrast).items(), key=_by_name)
-    for _, group in groups:
-        try:
-            check_kind(group)
-            parts = [
-                part for member in _by_orientation_and_matrix(group) for part in _by_timing(member)
-            ]
-        except Refused as refusal:
-            stacks.append(Stack(number, group, refused=refusal))
-            continue
-        stacks += [Stack(number, part) for part in parts]
-    for index, stack in enumerate(stacks):
-        stack.part = f"{index + 1} of {len(stacks)}" if len(stacks) > 1 else ""
-        if stack.refused is None:
-            _name_plane(stack)
-    return stacks
-
-
-def _name_plane(stack: Stack) -> None:
-    frame = frame_of(stack.images[0].orientation)
-    stack.frame = frame
-    stack.plane, stack.angle = plane_of(frame)
-    if stack.angle > MAX_OBLIQUE:
-        stack.refused = Refused(
-            f"too oblique: its normal is {stack.angle:.0f} degrees off the nearest plane's axis, "
-            f"at most {MAX_OBLIQUE:g} are allowed",
-            fault=False,
-        )
-
-
-def _by_orientation_and_matrix(images: list[Image]) -> list[list[Image]]:
-    """Parts of one orientation and one matrix, if each is a stack of its own."""
-    total = len(images)
-    lost = sum(not image.position or frame_of(image.orientation) is None for image in images)
-    if lost:
-        raise Refused(
-            f"{lost} of {total} images have no usable orientation or position, so neither plane "
-            "nor order is known; export the series with its geometry"
-        )
-    clusters: list[tuple[np.ndarray, list[Image]]] = []
-    directions: dict[tuple[float, ...], list[Image]] = {}
-    for image in images:
-        if image.orientation not in directions:
-            vectors = frame_of(image.orientation)
-            near = [
-                members
-                for other, members in clusters
-                if (np.linalg.norm(other - vectors, axis=1) < np.radians(SAME_ORIENTATION)).all()
-            ]
-            if not near:
-                clusters.append((vectors, []))
-            directions[image.orientation] = near[0] if near else clusters[-1][1]
-        directions[image.orientation].append(image)
-    groups = [members for _, members in clusters]
-    if len(groups) > 1:
-        smallest, largest = min(map(len, groups)), max(map(len, groups))
-        planes = {plane_of(frame)[0] for frame, _ in clusters}
-        if len(planes) == 3 and largest < 2 * MIN_STACK:
-            raise Refused("a localizer: a few images in each of three planes", fault=False)
-        if smallest < MIN_STACK:
-            raise Refused(
-                f"mixed orientation: {total} images point {len(groups)} ways; the slices of a "
-                "stack are parallel"
-            )
-    return [part for group in groups for part in _by_matrix(group)]
-
-
-def _by_matrix(images: list[Image]) -> list[list[Image]]:
-    def matrix(image: Image) -> tuple[Hashable, ...]:
-        spacing = tuple(round(side, 3) for side in image.spacing)
-        return image.header.rows, image.header.columns, spacing
-
-    groups = sorted(_grouped(images, matrix).items(), key=_by_name)
-    if len(groups) > 1 and min(len(group) for _, group in groups) < MIN_STACK:
-        found = ", ".join(f"{m[0]} x {m[1]}" for m in sorted({m for m, _ in groups}))
-        raise Refused(
-            f"varying matrix: images of {found} pixels or of different pixel sizes in one stack"
-        )
-    return [group for _, group in groups]
+    @property
+    def name(self) -> str:
+        """How ``--prefer series:`` names it: 3, or 3.2 for the second part of series 3."""
+        return f"{self.number}.{self.part.partition(' ')[0]}" if self.part else str(self.number)
 
 
 def heights_of(images: list[Image]) -> np.ndarray:
@@ -175,43 +63,24 @@ def heights_of(images: list[Image]) -> np.ndarray:
     return np.array([image.position for image in images]) @ upward_normal(frame, plane_of(frame)[0])
 
 
-def _faults(images: list[Image]) -> tuple[int, int]:
-    """How many positions are repeated and how many gaps there are."""
-    steps = np.diff(np.sort(heights_of(images)))
-    repeated = int((steps < SAME_POSITION).sum())
-    steps = steps[steps >= SAME_POSITION]
-    return repeated, int((steps > GAP * np.median(steps)).sum()) if len(steps) else 0
-
-
-def _by_timing(images: list[Image]) -> list[list[Image]]:
-    """Parts of one echo time and acquisition, where that resolves repeated positions or gaps."""
-    repeated, gaps = _faults(images)
-    if not repeated and not gaps:
-        return [images]
-    if repeated and len({image.temporal for image in images}) > 1:
-        return [images]
-    keys: list[Callable[[Image], Hashable]] = [
-        lambda image: -1.0 if image.echo_time is None else image.echo_time,
-        lambda image: image.acquisition,
-        lambda image: (image.echo_time or -1.0, image.acquisition),
-    ]
-    for key in keys:
-        groups = [group for _, group in sorted(_grouped(images, key).items(), key=_by_name)]
-        found = [_faults(group) for group in groups]
-        mended = not any(again for again, _ in found) and (
-            repeated > 0 or not any(gaps for _, gaps in found)
+def locate(stack: Stack) -> None:
+    """Find a stack's plane, and where in the body it lies; refuse one between two planes."""
+    first, header = stack.images[0], stack.images[0].header
+    stack.frame = frame = frame_of(first.orientation)
+    stack.plane, stack.angle = plane_of(frame)
+    heights = heights_of(stack.images)
+    ends = [stack.images[int(end)].position for end in (heights.argmin(), heights.argmax())]
+    rows, columns = first.spacing or (1.0, 1.0)
+    across = frame[0] * columns * (header.columns - 1)
+    down = frame[1] * rows * (header.rows - 1)
+    stack.centre = np.mean(ends, axis=0) + across / 2 + down / 2
+    stack.extent = np.abs(across) + np.abs(down) + np.abs(np.subtract(*ends))
+    if stack.angle > MAX_OBLIQUE:
+        stack.refused = Refused(
+            f"too oblique: its normal is {stack.angle:.0f} degrees off the nearest plane's axis, "
+            f"at most {MAX_OBLIQUE:g} are allowed",
+            fault=False,
         )
-        enough = min(map(len, groups)) >= (2 if repeated else MIN_STACK)
-        if 1 < len(groups) <= MAX_PARTS and enough and mended:
-            return groups
-    return [images]
-
-
-#: Distances between neighbours that differ from the usual one by more than this share are uneven.
-UNEVEN = 0.25
-
-#: Slices shifted within their plane by more than this, in mm, do not lie above each other.
-MAX_SHIFT = 2.0
 
 
 def order(stack: Stack, allow_gaps: bool = False) -> None:
@@ -232,14 +101,10 @@ def order(stack: Stack, allow_gaps: bool = False) -> None:
     if len(steps):
         stack.distance = float(np.median(steps))
         _check_gaps(stack, steps, allow_gaps)
-    header, first = stack.images[0].header, stack.images[0]
-    spacing = first.spacing or (1.0, 1.0)
-    middle = (np.array(first.position) + np.array(stack.images[-1].position)) / 2
-    stack.centre = (
-        middle
-        + stack.frame[0] * spacing[1] * (header.columns - 1) / 2
-        + stack.frame[1] * spacing[0] * (header.rows - 1) / 2
-    )
+    if stack.lacking and not allow_gaps and len(stack.images) > 1:
+        raise Refused(f"{stack.lacking}; fetch the series again, or allow it with --allow-gaps")
+    if stack.lacking:
+        stack.notes.append(stack.lacking)
 
 
 def _check_repeats(images: list[Image], steps: np.ndarray) -> None:
@@ -248,6 +113,11 @@ def _check_repeats(images: list[Image], steps: np.ndarray) -> None:
         return
     total, places = len(images), len(images) - repeats
     if places == 1 and total > 2:
+        if len({image.header.location for image in images}) > 1:
+            raise Refused(
+                f"the positions of its {total} images are all alike (ImagePositionPatient), while "
+                "SliceLocation differs; export the series with its geometry"
+            )
         raise Refused(f"a time series: {total} images of one position", fault=False)
     times = {image.temporal for image in images} | {image.acquisition for image in images}
     if total % places == 0 and total // places > 1 and len(times - {""}) > 1:
@@ -271,12 +141,7 @@ def _check_shift(stack: Stack) -> None:
 
 
 def _check_gaps(stack: Stack, steps: np.ndarray, allow_gaps: bool) -> None:
-    usual = stack.distance
-    announced, thickness = stack.images[0].distance, stack.images[0].thickness
-    if announced and thickness and announced > 0.9 * thickness:
-        times = round(usual / announced)
-        if times > 1 and abs(usual / announced - times) < 0.02 * times:
-            usual = announced
+    usual = _usual(stack, steps)
     wide = np.flatnonzero(steps > GAP * usual)
     stack.gaps = [(int(index) + 1, float(steps[index])) for index in wide]
     if stack.gaps and not allow_gaps:
@@ -293,3 +158,20 @@ def _check_gaps(stack: Stack, steps: np.ndarray, allow_gaps: bool) -> None:
             f"unevenly spaced slices: {steps.min():.1f} to {steps.max():.1f} mm apart; two stacks "
             "may be mixed in one series"
         )
+
+
+def _usual(stack: Stack, steps: np.ndarray) -> float:
+    """The distance of neighbours, in mm, where nothing is missing.
+
+    Most often the median; the announced one, or the least of all, where the others are multiples.
+    """
+    announced, thickness = stack.images[0].distance, stack.images[0].thickness
+    if announced and thickness and announced > 0.9 * thickness:
+        times = round(stack.distance / announced)
+        if times > 1 and abs(stack.distance / announced - times) < 0.02 * times:
+            return announced
+    times = steps / steps.min()
+    multiples = np.abs(times - np.rint(times)) < 0.05 * times
+    if multiples.all() and (times < GAP).sum() > 1 and times.max() < 20:
+        return float(np.median(steps[times < GAP]))
+    return stack.distance

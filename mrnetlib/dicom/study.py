@@ -5,20 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from mrnetlib.dicom import headers, pixels
+from mrnetlib.dicom import headers, knees, pixels
 from mrnetlib.dicom.archives import File, UnreadableError
-from mrnetlib.dicom.choose import Preference, choose, describe, parse
+from mrnetlib.dicom.choose import Preference, choose, contrast, describe, parse
 from mrnetlib.dicom.gather import gather
 from mrnetlib.dicom.geometry import Volume, display_turn, turned
 from mrnetlib.dicom.headers import Image
 from mrnetlib.dicom.refusals import Refused
+from mrnetlib.dicom.series import split
 from mrnetlib.dicom.sources import quiet
-from mrnetlib.dicom.stacks import Stack, order, split
+from mrnetlib.dicom.stacks import MIN_STACK, Stack, order
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 
-#: Series of one exam whose centres are farther apart than this, in mm, show two knees.
-SAME_KNEE = 110.0
+#: Empty slices at an end of a stack that correction of distortion may leave.
+EMPTY_ENDS = 2
 
 #: Columns of ``dicom_report.csv``.
 REPORT_COLUMNS = (
@@ -74,14 +75,15 @@ def _row(stack: Stack, decision: str, reason: str) -> dict[str, object]:
     }
 
 
-def _read_volume(stack: Stack, reason: str) -> Volume:
+def _read_volume(stack: Stack, reason: str, allow_gaps: bool) -> Volume:
     header, spacing = stack.images[0].header, stack.images[0].spacing or (float("nan"),) * 2
     if len(stack.images) * header.rows * header.columns > pixels.MAX_VOXELS:
         raise Refused("more voxels than an MR series has; the file is damaged")
     try:
-        values = pixels.rescaled(pixels.read(stack.images), stack.images)
+        values = pixels.rescaled(stack.images, stack.notes)
     except UnreadableError as error:
         raise Refused(f"{error}; fetch the series again") from None
+    _check_empty(pixels.empty(values), stack, allow_gaps)
     turn = display_turn(stack.frame, stack.plane)
     if turn[0]:
         spacing = spacing[::-1]
@@ -93,6 +95,23 @@ def _read_volume(stack: Stack, reason: str) -> Volume:
         reason,
         tuple(after for after, _ in stack.gaps),
     )
+
+
+def _check_empty(empty: np.ndarray, stack: Stack, allow_gaps: bool) -> None:
+    """Refuse a stack of which slices hold nothing; a few at its ends may be a scanner's.
+
+    `empty` (S,) says which.
+    """
+    if not empty.any() or len(empty) == 1:
+        return
+    filled = np.flatnonzero(~empty)
+    inner = empty[filled[0] : filled[-1]].sum() if len(filled) else len(empty)
+    ends = max(filled[0], len(empty) - 1 - filled[-1]) if len(filled) else 0
+    numbers = ", ".join(str(index + 1) for index in np.flatnonzero(empty))
+    said = f"{empty.sum()} of its {len(empty)} slices are empty (slice {numbers})"
+    if (inner or ends > EMPTY_ENDS) and not (allow_gaps and len(filled)):
+        raise Refused(f"{said}; fetch the series again, or allow it with --allow-gaps")
+    stack.notes.append(said)
 
 
 def _taken(stack: Stack, reason: str) -> str:
@@ -109,7 +128,7 @@ def _taken(stack: Stack, reason: str) -> str:
         notes.append("it has no pixel spacing; pixels are taken as square")
     if any(display_turn(stack.frame, stack.plane)):
         notes.append("its slices were turned to standard display")
-    return "; ".join(notes)
+    return "; ".join([*notes, *stack.notes])
 
 
 def _try_plane(
@@ -130,13 +149,16 @@ def _try_plane(
         best, reason = choose(usable, preferences)
         usable.remove(best)
         try:
-            study.volumes[best.plane] = _read_volume(best, reason)
+            faulty = [stack for stack in stacks if stack.refused and stack.refused.fault]
+            _check_stopgap(best, faulty, preferences)
+            study.volumes[best.plane] = _read_volume(best, reason, allow_gaps)
         except Refused as refusal:
             best.refused = refusal
             continue
-        faulty = sum(bool(stack.refused and stack.refused.fault) for stack in stacks)
         note = (
-            f"; {faulty} other {best.plane} series had a fault and were refused" if faulty else ""
+            f"; {len(faulty)} other {best.plane} series had a fault and were refused"
+            if faulty
+            else ""
         )
         study.rows.append(_row(best, "taken", _taken(best, reason) + note))
         other = f"usable; {describe(best)} was taken instead, {reason}"
@@ -145,20 +167,39 @@ def _try_plane(
     return []
 
 
-def _check_one_knee(taken: list[Stack], study: Examination) -> None:
-    """Refuse an exam whose planes lie too far apart to show the same knee."""
-    across = [float(stack.centre[0]) for stack in taken]
-    if len(taken) < 2 or max(across) - min(across) <= SAME_KNEE:
+def _check_stopgap(stack: Stack, faulty: list[Stack], preferences: list[Preference]) -> None:
+    """Refuse what is no knee series of its own in place of one that is faulty.
+
+    A whole series of another weighting may stand in; a gradient echo without a name, as
+    calibrations are, or a few slices may not, unless the user names it.
+    """
+    if any(one.kind == "series" and one.matches(stack) for one in preferences):
         return
-    reason = (
-        f"the planes' series lie {max(across) - min(across):.0f} mm apart, so they show two knees; "
-        "give each knee's series as a study of its own, or name them with --prefer"
-    )
-    study.volumes.clear()
-    study.faults.append(reason)
-    for row in study.rows:
-        if row["decision"] == "taken":
-            row.update(decision="refused", reason=reason)
+    slight = contrast(stack) in ("GRE", "") or len(stack.images) < MIN_STACK
+    better = [
+        other
+        for other in faulty
+        if contrast(other) not in ("GRE", "") and len(other.images) >= MIN_STACK
+    ]
+    if slight and better:
+        raise Refused(
+            f"not taken in place of series {better[0].name}, which has a fault; if it is wanted, "
+            f"name it with --prefer {stack.plane}=series:{stack.name}",
+            fault=False,
+        )
+
+
+def _select(stacks: list[Stack], preferences: list[Preference], study: Examination) -> list[Stack]:
+    """The stacks of one knee; rows and faults for the others."""
+    found = knees.select(stacks, preferences)
+    study.rows += [_row(stack, "left", reason) for stack, reason in found.left.items()]
+    if found.fault:
+        study.faults.append(found.fault)
+        for stack in found.stacks:
+            stack.refused = Refused(found.fault, fault=False)
+        return []
+    study.faults += found.absent().values()
+    return found.stacks
 
 
 @quiet()
@@ -171,11 +212,12 @@ def examine(
     images, unreadable = read_images(files)
     study = Examination()
     stacks = split(images)
+    usable = [stack for stack in stacks if stack.plane and not stack.refused]
+    usable = _select(usable, preferences or [], study)
     taken = []
     for plane in PLANES:
-        candidates = [stack for stack in stacks if stack.plane == plane and not stack.refused]
+        candidates = [stack for stack in usable if stack.plane == plane]
         taken += _try_plane(candidates, preferences or [], allow_gaps, study)
-    _check_one_knee(taken, study)
     refused = [stack for stack in stacks if stack.refused is not None]
     for stack in refused:
         study.rows.append(_row(stack, "refused", stack.refused.reason))

@@ -44,6 +44,25 @@ def get(header: Dataset, keyword: str | int) -> Any:
     return None if value in ("", b"") else value
 
 
+def raw(header: Dataset, tag: int) -> bytes:
+    """A value's bytes as the file has them, b"" where there are none.
+
+    Costs a tenth of a conversion, and hides no value whose VR depends on another element.
+    """
+    try:
+        element = header.get_item(tag)
+        value = element.value if element is not None else b""
+        return value if isinstance(value, bytes) else str(value or "").encode()
+    except Exception:
+        return b""
+
+
+def counted(header: Dataset, tag: int) -> int | None:
+    """A whole number that is written in decimals (VR IS), None where there is none."""
+    value = raw(header, tag).strip(b" \0")
+    return int(value) if value.isdigit() and len(value) < 10 else None
+
+
 def items(header: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence, none where it is missing or damaged."""
     value = get(header, keyword)

@@ -1,0 +1,381 @@
+"""Which images make a series, and which of a series make a stack.
+
+A series is never halved in silence: what divides it is what the pictures show, their geometry, or
+a position that is there twice. Pieces that fit together are put together or refused.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable
+
+import numpy as np
+
+from mrnetlib.dicom.geometry import SQUARE, frame_of, plane_of, upward_normal
+from mrnetlib.dicom.headers import Image
+from mrnetlib.dicom.refusals import Refused, check_kind, telling
+from mrnetlib.dicom.stacks import (
+    GAP,
+    MIN_STACK,
+    SAME_KNEE,
+    SAME_POSITION,
+    Stack,
+    heights_of,
+    locate,
+)
+from mrnetlib.dicom.wholeness import announce
+
+#: Directions that differ by less than this many degrees are one orientation.
+SAME_ORIENTATION = 0.5
+
+#: More volumes in one series than this are a time series, not echoes or repeats.
+MAX_PARTS = 12
+
+#: Stacks farther apart than this, in mm, within their plane or along their normal, are two.
+APART = 40.0
+
+#: A hole between slices narrower than this, in mm, is no way from one knee to the other.
+NARROW = 15.0
+
+Key = Callable[[Image], Hashable]
+
+
+def split(images: Iterable[Image]) -> list[Stack]:
+    """Split a study's images into stacks; those that cannot become volumes carry a refusal.
+
+    Series are told apart by SeriesInstanceUID and numbered from 1 in the order of SeriesNumber.
+    Within a series what the pictures show, the knee, orientation and matrix always divide; echo
+    time, image type and acquisition where slices taken together would repeat a position.
+    """
+    series = _series(list(images))
+    ordered = sorted(
+        series, key=lambda found: (_series_number(found[0]), found[0][0].header.series)
+    )
+    stacks = []
+    for number, (members, files) in enumerate(ordered, 1):
+        found = _split_series(number, members)
+        if files > 1:
+            for stack in found:
+                stack.notes.append(
+                    f"its files have {files} SeriesInstanceUIDs and were put together by geometry"
+                )
+        stacks += found
+    announce(stacks)
+    return stacks
+
+
+def _series_number(images: list[Image]) -> float:
+    number = images[0].header.series_number
+    return float("inf") if number is None else number
+
+
+def grouped(images: Iterable[Image], key: Key) -> dict[Hashable, list[Image]]:
+    groups: dict[Hashable, list[Image]] = defaultdict(list)
+    for image in images:
+        groups[key(image)].append(image)
+    return dict(groups)
+
+
+def _by_name(item: tuple[Hashable, list[Image]]) -> str:
+    return repr(item[0])  # keys of mixed types have no order of their own
+
+
+def _series(images: list[Image]) -> list[tuple[list[Image], int]]:
+    """Images by series, each with the number of UIDs that it was put together from.
+
+    An anonymizer may have given every file a SeriesInstanceUID of its own. Series that are alike
+    in number, description and all that describes the scan are one where each has only a few
+    images, or where together they are as evenly spaced as one stack.
+    """
+    series = list(grouped(images, lambda image: image.header.series).values())
+    counts = [1] * len(series)
+    for key in (_scan, _geometry):
+        alike: dict[Hashable, list[int]] = defaultdict(list)
+        for index, members in enumerate(series):
+            if key is _scan or (counts[index] == 1 and len(members) < MIN_STACK):
+                alike[key(members[0])].append(index)
+        for members in alike.values():
+            if len(members) > 1 and _are_one([series[index] for index in members]):
+                first = members[0]
+                for other in members[1:]:
+                    series[first] = series[first] + series[other]
+                    counts[first] += counts[other]
+                    series[other] = []
+        kept = [index for index, members in enumerate(series) if members]
+        series, counts = [series[i] for i in kept], [counts[i] for i in kept]
+    return list(zip(series, counts, strict=True))
+
+
+def _geometry(image: Image) -> Hashable:
+    header = image.header
+    times = image.echo_time, image.repetition_time
+    directions = tuple(round(part, 2) + 0.0 for part in image.orientation)
+    spacing = tuple(round(side, 2) for side in image.spacing)
+    kind = header.sop_class, telling(image), header.frames
+    return kind, header.rows, header.columns, spacing, directions, times
+
+
+def _scan(image: Image) -> Hashable:
+    return image.header.series_number, image.header.description, image.side, _geometry(image)
+
+
+def _are_one(series: list[list[Image]]) -> bool:
+    images = [image for members in series for image in members]
+    if not all(image.position and frame_of(image.orientation) is not None for image in images):
+        return False
+    if len({image.header.series_number for image in images}) > 1 and len(images) < 2 * MIN_STACK:
+        return False
+    if max(map(len, series)) < MIN_STACK:
+        return len(images) >= MIN_STACK
+    if any(len(grouped(members, _geometry)) > 1 for members in series):
+        return False
+    repeated, gaps = faults(images)
+    return not repeated and gaps <= 1 and len(_by_place(images)) == 1
+
+
+def _contrast(image: Image) -> tuple[Hashable, ...]:
+    header = image.header
+    b_value = -1.0 if image.b_value is None else image.b_value
+    return (*_picture(image), image.image_type, header.echo, b_value)
+
+
+def _picture(image: Image) -> tuple[Hashable, ...]:
+    """What always makes another picture of an image, other than how it was taken."""
+    header = image.header
+    return (
+        telling(image),
+        header.sop_class,
+        header.samples,
+        header.photometric,
+        header.extras.mosaic,
+    )
+
+
+def _split_series(number: int, images: list[Image]) -> list[Stack]:
+    refused, parts = [], []
+    sides = {image.side for image in images} - {""}
+    key = (lambda image: (image.side, *_contrast(image))) if len(sides) > 1 else _contrast
+    for _, group in sorted(grouped(images, key).items(), key=_by_name):
+        try:
+            check_kind(group)
+            parts += _by_orientation_and_matrix(group)
+        except Refused as refusal:
+            refused.append(Stack(number, group, refused=refusal))
+    stacks = []
+    for part, note in _joined(parts):
+        for images_of_one in _by_timing(part):
+            stacks.append(Stack(number, images_of_one, notes=[note] if note else []))
+    stacks = [*refused, *stacks]
+    for index, stack in enumerate(stacks):
+        stack.part = f"{index + 1} of {len(stacks)}" if len(stacks) > 1 else ""
+        if stack.refused is None:
+            locate(stack)
+    _refuse_pieces([stack for stack in stacks if stack.refused is None])
+    return stacks
+
+
+def _by_orientation_and_matrix(images: list[Image]) -> list[list[Image]]:
+    """Parts of one orientation, one matrix and one place, if each is a stack of its own."""
+    total = len(images)
+    lost = sum(not image.position or frame_of(image.orientation) is None for image in images)
+    if lost:
+        raise Refused(
+            f"{lost} of {total} images have no usable orientation or position, so neither plane "
+            "nor order is known; export the series with its geometry"
+        )
+    clusters: list[tuple[np.ndarray, list[Image]]] = []
+    directions: dict[tuple[float, ...], list[Image]] = {}
+    for image in images:
+        if image.orientation not in directions:
+            vectors = frame_of(image.orientation)
+            near = [members for other, members in clusters if _parallel(other, vectors)]
+            if not near:
+                clusters.append((vectors, []))
+            directions[image.orientation] = near[0] if near else clusters[-1][1]
+        directions[image.orientation].append(image)
+    groups = [members for _, members in clusters]
+    if len(groups) > 1:
+        smallest, largest = min(map(len, groups)), max(map(len, groups))
+        planes = {plane_of(frame)[0] for frame, _ in clusters}
+        if len(planes) == 3 and largest < 2 * MIN_STACK:
+            raise Refused("a localizer: a few images in each of three planes", fault=False)
+        if smallest < MIN_STACK:
+            raise Refused(
+                f"mixed orientation: {total} images point {len(groups)} ways; the slices of a "
+                "stack are parallel"
+            )
+    return [place for group in groups for part in _by_matrix(group) for place in _by_place(part)]
+
+
+def _parallel(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two frames of unit vectors (3, 3) or (1, 3) point the same way."""
+    return bool((np.linalg.norm(one - other, axis=1) < np.radians(SAME_ORIENTATION)).all())
+
+
+def _same_spacing(one: Image, other: Image) -> bool:
+    """Whether pixels are of one size; what an exporter rounded makes no other."""
+    if len(one.spacing) != len(other.spacing):
+        return False
+    pairs = zip(one.spacing, other.spacing, strict=True)
+    return all(abs(a - b) <= SQUARE * max(a, b) for a, b in pairs)
+
+
+def _by_matrix(images: list[Image]) -> list[list[Image]]:
+    groups: list[list[Image]] = []
+    for _, members in sorted(grouped(images, _matrix).items(), key=_by_name):
+        near = [group for group in groups if _same_matrix(group[0], members[0])]
+        if near:
+            near[0].extend(members)
+        else:
+            groups.append(list(members))
+    if len(groups) > 1 and min(map(len, groups)) < MIN_STACK:
+        sizes = sorted({(image.header.rows, image.header.columns) for image in images})
+        found = ", ".join(f"{rows} x {columns}" for rows, columns in sizes)
+        raise Refused(
+            f"varying matrix: images of {found} pixels or of different pixel sizes in one stack"
+        )
+    return groups
+
+
+def _matrix(image: Image) -> Hashable:
+    return image.header.rows, image.header.columns, image.spacing
+
+
+def _same_matrix(one: Image, other: Image) -> bool:
+    sizes = {(image.header.rows, image.header.columns) for image in (one, other)}
+    return len(sizes) == 1 and _same_spacing(one, other)
+
+
+def _by_place(images: list[Image]) -> list[list[Image]]:
+    """Parts that lie far from each other, as the stacks of two knees do.
+
+    Stacks beside each other within their plane are two. A hole along the normal is where slices
+    were lost, unless it is wide, both sides are stacks, and the images are numbered across it as
+    if nothing were missing.
+    """
+    frame = frame_of(images[0].orientation)
+    axes = [frame[0], frame[1], upward_normal(frame, plane_of(frame)[0])]
+    places = np.array([image.position for image in images]) @ np.transpose(axes)  # (S, 3)
+    for axis in range(3):
+        order = np.argsort(places[:, axis], kind="stable")
+        steps = np.diff(places[order, axis])
+        if not len(steps) or steps.max() <= (NARROW if axis == 2 else APART):
+            continue
+        cut = int(steps.argmax()) + 1
+        parts = [[images[i] for i in half] for half in (order[:cut], order[cut:])]
+        if min(map(len, parts)) < MIN_STACK:
+            continue
+        if axis == 2 and not _two_stacks(parts, steps, places[order, 2]):
+            continue
+        return [piece for part in parts for piece in _by_place(part)]
+    return [images]
+
+
+def _two_stacks(parts: list[list[Image]], steps: np.ndarray, heights: np.ndarray) -> bool:
+    """Whether a hole along the normal parts two stacks and is no loss of slices."""
+    cut = len(parts[0])
+    middles = [(half[0] + half[-1]) / 2 for half in (heights[:cut], heights[cut:])]
+    usual = float(np.median(steps[steps >= SAME_POSITION]))
+    if middles[1] - middles[0] <= SAME_KNEE or steps.max() <= GAP * usual:
+        return False
+    numbers = [{image.header.number for image in part} for part in parts]
+    known = not any(None in part for part in numbers) and not numbers[0] & numbers[1]
+    if not known or parts[0][0].header.described:
+        return steps.max() > APART
+    jump = min(abs(one - other) for one in numbers[0] for other in numbers[1])
+    return jump <= max(1, (steps.max() / usual - 1) / 2)
+
+
+def faults(images: list[Image]) -> tuple[int, int]:
+    """How many positions are repeated and how many gaps there are."""
+    steps = np.diff(np.sort(heights_of(images)))
+    repeated = int((steps < SAME_POSITION).sum())
+    steps = steps[steps >= SAME_POSITION]
+    return repeated, int((steps > GAP * np.median(steps)).sum()) if len(steps) else 0
+
+
+def _echo_time(image: Image) -> float:
+    return -1.0 if image.echo_time is None else image.echo_time
+
+
+def _by_timing(images: list[Image]) -> list[list[Image]]:
+    """Parts of one echo time or acquisition, where that resolves repeated positions.
+
+    A gap is resolved by echo times alone: acquisitions that were taken one after the other, or
+    each of every second slice, make one stack, and a gap in it is a slice that was lost.
+    """
+    repeated, gaps = faults(images)
+    if not repeated and not gaps:
+        return [images]
+    if repeated and len({image.temporal for image in images}) > 1:
+        return [images]
+    keys: list[Key] = [_echo_time]
+    if repeated:
+        keys += [
+            lambda image: image.acquisition,
+            lambda image: (_echo_time(image), image.acquisition),
+        ]
+    for key in keys:
+        groups = [group for _, group in sorted(grouped(images, key).items(), key=_by_name)]
+        found = [faults(group) for group in groups]
+        mended = not any(again for again, _ in found) and (
+            repeated > 0 or not any(gaps for _, gaps in found)
+        )
+        enough = min(map(len, groups)) >= (2 if repeated else MIN_STACK)
+        if 1 < len(groups) <= MAX_PARTS and enough and mended:
+            return groups
+    return [images]
+
+
+def _same_side(one: Image, other: Image) -> bool:
+    return len({one.side, other.side} - {""}) < 2
+
+
+def _complement(one: list[Image], other: list[Image]) -> bool:
+    """Whether two parts lie in one place and share no position, as pieces of a stack do."""
+    frames = [frame_of(images[0].orientation)[2:] for images in (one, other)]
+    if not (_parallel(frames[0], frames[1]) or _parallel(frames[0], -frames[1])):
+        return False
+    times = [_echo_time(images[0]) for images in (one, other)]
+    if abs(times[0] - times[1]) > 1e-3 * max(times):
+        return False
+    both = [*one, *other]
+    return not faults(both)[0] and len(_by_place(both)) == 1
+
+
+def _joined(parts: list[list[Image]]) -> list[tuple[list[Image], str]]:
+    """Parts of a series, those put together that differ only in words which change no picture."""
+    joined: list[tuple[list[Image], str]] = []
+    for part in parts:
+        for index, (members, _) in enumerate(joined):
+            one, other = members[0], part[0]
+            alike = _picture(one) == _picture(other) and _same_side(one, other)
+            turned = frame_of(one.orientation), frame_of(other.orientation)
+            if (
+                alike
+                and _parallel(*turned)
+                and _same_matrix(one, other)
+                and _complement(members, part)
+            ):
+                note = "its image type or echo number changes within the stack"
+                joined[index] = [*members, *part], note
+                break
+        else:
+            joined.append((part, ""))
+    return joined
+
+
+def _refuse_pieces(stacks: list[Stack]) -> None:
+    """Refuse stacks of a series that look like the pieces of one and cannot be put together."""
+    planes = Counter(stack.plane for stack in stacks)
+    for index, one in enumerate(stacks):
+        if planes[one.plane] < 2:
+            continue
+        for other in stacks[index + 1 :]:
+            first, second = one.images[0], other.images[0]
+            same = telling(first) == telling(second) and _same_side(first, second)
+            if one.plane == other.plane and same and _complement(one.images, other.images):
+                reason = (
+                    f"its images are {len(one.images)} and {len(other.images)} slices that lie "
+                    "beside each other like one stack, and differ in matrix, orientation or "
+                    "encoding; export the series again"
+                )
+                one.refused = other.refused = Refused(reason)

@@ -1,0 +1,146 @@
+"""Whether all images of a series have come: what its header announces against what is there.
+
+Positions show a slice that was lost between others. One lost at an end, or every second one, shows
+only in the images' numbers and in the counts that scanners write.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable
+from itertools import pairwise
+
+import numpy as np
+
+from mrnetlib.dicom.headers import Image
+from mrnetlib.dicom.stacks import Stack, heights_of
+
+#: Numbers above this are no count of images.
+MANY = 20_000
+
+#: Slices farther apart than this many thicknesses leave room for another between them.
+SPARSE = 1.5
+
+
+def announce(stacks: list[Stack]) -> None:
+    """Write into ``lacking`` of each stack of a study what of its series is not there."""
+    series: dict[int, list[Stack]] = defaultdict(list)
+    for stack in stacks:
+        series[stack.number].append(stack)
+    numbers = {number: _numbers(members) for number, members in series.items()}
+    families = _families(stacks)
+    for number, members in series.items():
+        images = [image for stack in members for image in stack.images]
+        others = [found for other, found in numbers.items() if other != number]
+        usable = [stack for stack in members if stack.plane and stack.refused is None]
+        whole = _fewer_images(images, families)
+        for stack in usable:
+            stack.lacking = (
+                whole
+                or _fewer_places(stack, usable)
+                or _missing_numbers(stack, numbers[number], others, len(members) == 1)
+            )
+
+
+def _numbers(stacks: list[Stack]) -> set[int]:
+    """InstanceNumbers of a series, none where one is missing or there twice."""
+    images = [image for stack in stacks for image in stack.images]
+    numbers = {image.header.number for image in images}
+    if None in numbers or len(numbers) < len(images) or max(numbers) > MANY:
+        return set()
+    return numbers
+
+
+def _family(image: Image) -> Hashable:
+    """What images share whose scan wrote one count for all of its series, as of a Dixon's."""
+    directions = tuple(round(part, 1) + 0.0 for part in image.orientation)
+    return image.header.extras.images, image.repetition_time, directions
+
+
+def _families(stacks: list[Stack]) -> dict[Hashable, int]:
+    counts: dict[Hashable, int] = defaultdict(int)
+    for stack in stacks:
+        if stack.images[0].header.extras.images:
+            for image in stack.images:
+                counts[_family(image)] += 1
+    return counts
+
+
+def _fewer_images(images: list[Image], families: dict[Hashable, int]) -> str:
+    first = images[0]
+    files = {image.header.file for image in images}
+    parts = first.header.extras.parts or 0
+    if len(files) < parts <= MANY:
+        return f"it is cut short: {len(files)} of the {parts} files of a concatenation are there"
+    announced = max((image.header.extras.images or 0 for image in images), default=0)
+    if first.header.described or not 0 < announced <= MANY:
+        return ""
+    counts = Counter(image.acquisition for image in images)
+    fewest = min(counts.values())
+    if fewest < announced == max(counts.values()):
+        return f"it is cut short: an acquisition has {fewest} of {announced} announced images"
+    if len(images) >= announced:
+        return ""
+    if families.get(_family(first)) == announced:
+        return ""
+    return f"it is cut short: {len(images)} of the {announced} images that its header announces"
+
+
+def _fewer_places(stack: Stack, stacks: list[Stack]) -> str:
+    announced = max((image.header.extras.places or 0 for image in stack.images), default=0)
+    images = [image for other in stacks if other.plane == stack.plane for image in other.images]
+    places = len(set(np.round(heights_of(images), 1)))
+    if not places < announced <= MANY:
+        return ""
+    return f"it is cut short: {places} of the {announced} slices that its header announces"
+
+
+def _missing_numbers(stack: Stack, numbers: set[int], others: list[set[int]], alone: bool) -> str:
+    """What the InstanceNumbers say; numbers that another series goes on with are not missing."""
+    if len(numbers) < 2:
+        return ""
+    taken = set().union(*(other for other in others if not other & numbers))
+    holes = set(range(1, max(numbers))) - numbers - taken
+    before = {hole for hole in holes if hole < min(numbers)}
+    if len(before) >= len(numbers):  # a series that is numbered from 101
+        before = set()
+    lost = len(before)
+    if alone:
+        lost += _lost_inside(stack, sorted(numbers), holes)
+        if step := _sparse(stack, holes):
+            return (
+                f"only every {step} slice is there: InstanceNumber leaves out those between, and "
+                "the slices are too far apart for their thickness"
+            )
+    if not lost:
+        return ""
+    return (
+        f"{lost} {'slice is' if lost == 1 else 'slices are'} missing at an end: InstanceNumber "
+        f"leaves out {lost} of {max(numbers)}"
+    )
+
+
+def _lost_inside(stack: Stack, numbers: list[int], holes: set[int]) -> int:
+    """Holes between numbers of slices that are no neighbours: their slices lie at an end."""
+    heights = heights_of(stack.images)
+    ranks = {
+        stack.images[index].header.number: rank for rank, index in enumerate(heights.argsort())
+    }
+    apart = [(low, high) for low, high in pairwise(numbers) if abs(ranks[low] - ranks[high]) > 1]
+    return sum(len(holes & set(range(low + 1, high))) for low, high in apart)
+
+
+def _sparse(stack: Stack, holes: set[int]) -> str:
+    """Second, third ... where numbers go by that step and the slices leave room between them."""
+    heights = heights_of(stack.images)
+    ordered = [stack.images[index].header.number for index in heights.argsort()]
+    steps = set(np.abs(np.diff(ordered)))
+    step = steps.pop()
+    between = abs(ordered[1] - ordered[0]) > 1 and min(ordered[:2]) + 1 in holes
+    if steps or step < 2 or not between:
+        return ""
+    distance = float(np.median(np.diff(np.sort(heights))))
+    announced, thickness = stack.images[0].distance, stack.images[0].thickness
+    if announced and abs(announced - distance) < 0.1 * distance:
+        return ""
+    if thickness and distance <= SPARSE * thickness:
+        return ""
+    return {2: "second", 3: "third"}.get(int(step), f"{int(step)}th")
