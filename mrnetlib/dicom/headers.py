@@ -1,13 +1,12 @@
 """What a DICOM file says about its images: one record per file, one per image or frame."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydicom import FileDataset, dcmread
 from pydicom.dataset import Dataset
 
 from mrnetlib.dicom.archives import File, UnreadableError
-from mrnetlib.dicom.extras import Extras, body_part, extras
+from mrnetlib.dicom.extras import Extras, extras, one_side
 from mrnetlib.dicom.kinds import says_fat_suppression
 from mrnetlib.dicom.values import Vector, counted, items, number, numbers, raw, text, texts, whole
 
@@ -18,9 +17,6 @@ MAX_FRAMES = 20_000
 _PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 
 _INSTANCE_NUMBER, _SLICE_LOCATION = 0x00200013, 0x00201041
-
-#: Inversion times, in ms, at which the signal of fat is nulled (STIR).
-_FAT_NULLED = (80.0, 300.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,6 @@ class Header:
     modality: str
     title: str
     description: str
-    body_part: str
     frame_of_reference: str
     series_number: float | None
     number: int | None
@@ -130,6 +125,8 @@ def _header(file: File, data: FileDataset, offset: int) -> Header:
     stored = whole(data, "BitsStored", allocated)
     _, little = data.original_encoding
     signed = whole(data, "PixelRepresentation", 0) == 1
+    beside = extras(data, signed, little is not False)
+    options = " ".join((*texts(data, "ScanOptions"), description))
     return Header(
         file=file,
         frames=max(1, whole(data, "NumberOfFrames", 1)),
@@ -141,14 +138,13 @@ def _header(file: File, data: FileDataset, offset: int) -> Header:
         modality=text(data, "Modality").upper(),
         title=title,
         description=description,
-        body_part=body_part(data),
         frame_of_reference=text(data, "FrameOfReferenceUID"),
         series_number=number(data, "SeriesNumber"),
         number=counted(data, _INSTANCE_NUMBER),
         location=raw(data, _SLICE_LOCATION),
         echo=text(data, "EchoNumbers"),
         gradient_echo=texts(data, "ScanningSequence") == ("GR",),
-        fat_suppressed=_fat_suppressed(data, description),
+        fat_suppressed=beside.suppressed or says_fat_suppression(options),
         burnt_in=text(data, "BurnedInAnnotation").upper() == "YES",
         converted=bool(text(data, "ConversionType")),
         rows=whole(data, "Rows", 0),
@@ -161,25 +157,8 @@ def _header(file: File, data: FileDataset, offset: int) -> Header:
         syntax=text(meta, "TransferSyntaxUID"),
         little=little is not False,
         offset=offset,
-        extras=extras(data, signed, little is not False),
+        extras=beside,
     )
-
-
-def _fat_suppressed(data: Dataset, description: str) -> bool:
-    """By the scan options, a suppression or an inversion time that says so, or plain words."""
-    options = " ".join((*texts(data, "ScanOptions"), description))
-    if says_fat_suppression(options):
-        return True
-    levels = [data]
-    for group in items(data, "SharedFunctionalGroupsSequence")[:1]:
-        levels += items(group, "MRModifierSequence")
-    for level in levels:
-        if text(level, "SpectrallySelectedSuppression").upper().startswith("FAT"):
-            return True
-        inversion = number(level, "InversionTime") or number(level, "InversionTimes")
-        if inversion and _FAT_NULLED[0] <= inversion <= _FAT_NULLED[1]:
-            return level is not data or "IR" in texts(data, "ScanningSequence")
-    return False
 
 
 def _images(header: Header, data: FileDataset) -> list[Image]:
@@ -210,8 +189,11 @@ def _image(header: Header, frame: int, levels: list[Dataset]) -> Image:
     echo_time = number(levels[-1], "EchoTime")
     if len(levels) > 1:
         echo_time = look("MREchoSequence", "EffectiveEchoTime") or echo_time
-    kind = look("MRImageFrameTypeSequence", "FrameType", texts) if len(levels) > 1 else ()
-    component = look("MRImageFrameTypeSequence", "ComplexImageComponent", text).upper()
+    kind, component, side = (), "", ""
+    if len(levels) > 1:
+        kind = look("MRImageFrameTypeSequence", "FrameType", texts)
+        component = look("MRImageFrameTypeSequence", "ComplexImageComponent", text).upper()
+        side = one_side(look("FrameAnatomySequence", "FrameLaterality", text))
     spacing = fitting("PixelMeasuresSequence", "PixelSpacing", 2)
     temporal = look("FrameContentSequence", "TemporalPositionIndex", text)
     return Image(
@@ -219,7 +201,7 @@ def _image(header: Header, frame: int, levels: list[Dataset]) -> Image:
         frame=frame,
         image_type=kind or texts(levels[-1], "ImageType"),
         component=component or header.extras.component,
-        side=_side(look, levels),
+        side=side or header.extras.side,
         acquisition=look("FrameContentSequence", "FrameAcquisitionNumber", text)
         or text(levels[-1], "AcquisitionNumber"),
         temporal=temporal or text(levels[-1], "TemporalPositionIdentifier"),
@@ -234,10 +216,3 @@ def _image(header: Header, frame: int, levels: list[Dataset]) -> Image:
         slope=look("PixelValueTransformationSequence", "RescaleSlope"),
         intercept=look("PixelValueTransformationSequence", "RescaleIntercept"),
     )
-
-
-def _side(look: Callable[..., str], levels: list[Dataset]) -> str:
-    """Which knee the file says: R, L, B for both, "" where it does not."""
-    said = look("FrameAnatomySequence", "FrameLaterality", text) if len(levels) > 1 else ""
-    said = said or text(levels[-1], "ImageLaterality") or text(levels[-1], "Laterality")
-    return said[:1].upper() if said[:1].upper() in ("R", "L", "B") else ""

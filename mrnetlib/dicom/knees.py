@@ -113,7 +113,7 @@ def _is_knee(stack: Stack) -> bool | None:
     A description is written for each series, the part of the body often once for all of them.
     """
     header = stack.images[0].header
-    for words in (said(header.title), said(header.description), said(header.body_part)):
+    for words in (said(header.title), said(header.description), said(header.extras.body_part)):
         if _KNEE.search(words):
             return True
         if _OTHER_JOINT.search(words):
@@ -154,7 +154,12 @@ def _far(stack: Stack, knee: list[Stack]) -> str:
     offset = stack.centre - sum(other.centre for other in knee) / len(knee)
     axis = int(abs(offset).argmax())
     where = ("beside", "before or behind", "above or below")[axis]
-    return f"it lies {abs(offset[axis]):.0f} mm {where} the knee's other series and shows another part of the body"
+    frames = {other.images[0].header.frame_of_reference for other in knee}
+    known = stack.images[0].header.frame_of_reference in frames
+    return (
+        f"it lies {abs(offset[axis]):.0f} mm {where} the knee's series"
+        f"{'' if known else ', in another frame of reference,'} and shows another part of the body"
+    )
 
 
 def _cut(stacks: list[Stack], *limits: tuple[int, float]) -> list[list[Stack]]:

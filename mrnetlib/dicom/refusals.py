@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable
+from functools import lru_cache
 
 from mrnetlib.dicom.headers import MAX_FRAMES, Image
 from mrnetlib.dicom.kinds import NOT_MAGNITUDE, dixon, is_complex_part, said
@@ -77,8 +78,13 @@ def is_phase(image: Image) -> bool:
 
 def telling(image: Image) -> Hashable:
     """What of an image's type makes another kind of picture of it; other values do not matter."""
+    return _telling_values(image.image_type), is_phase(image), dixon_of(image)
+
+
+@lru_cache(1024)
+def _telling_values(image_type: tuple[str, ...]) -> frozenset[str]:
     known = _LOCALIZER_TYPES | _CALIBRATION_TYPES | _PROJECTIONS | _MAPS | _REFORMATTED
-    return frozenset(_values(image) & known), is_phase(image), dixon_of(image)
+    return frozenset(value.replace("_", " ") for value in image_type[2:]) & known
 
 
 def check_kind(images: list[Image]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrnetlib.dicom import headers, knees, pixels
+from mrnetlib.dicom import headers, knees, pixels, scale
 from mrnetlib.dicom.archives import File, UnreadableError
 from mrnetlib.dicom.choose import Preference, choose, contrast, describe, parse
 from mrnetlib.dicom.gather import gather
@@ -80,10 +80,10 @@ def _read_volume(stack: Stack, reason: str, allow_gaps: bool) -> Volume:
     if len(stack.images) * header.rows * header.columns > pixels.MAX_VOXELS:
         raise Refused("more voxels than an MR series has; the file is damaged")
     try:
-        values = pixels.rescaled(stack.images, stack.notes)
+        values = scale.rescaled(stack.images, stack.notes)
     except UnreadableError as error:
         raise Refused(f"{error}; fetch the series again") from None
-    _check_empty(pixels.empty(values), stack, allow_gaps)
+    _check_empty(scale.empty(values), stack, allow_gaps)
     turn = display_turn(stack.frame, stack.plane)
     if turn[0]:
         spacing = spacing[::-1]

@@ -1,0 +1,147 @@
+"""A stack of one scale from the values that lie in its files: bits, padding, rescale."""
+
+import numpy as np
+
+from mrnetlib.dicom.headers import Header, Image
+from mrnetlib.dicom.pixels import read
+from mrnetlib.dicom.sources import UnreadableError
+
+
+def masked(pixels: np.ndarray, header: Header) -> np.ndarray:
+    """Values of which only the stored bits count (DICOM PS3.5 8.1.1); the same array if they do.
+
+    What lies in the other bits is no part of the picture: an overlay with somebody's name, or
+    what the memory held. An overlay that is said to live among the stored bits ends them there.
+    """
+    allocated, stored, highest = header.bits
+    width = 8 * pixels.dtype.itemsize
+    if pixels.dtype.kind not in "ui":
+        return pixels
+    if stored - 1 < highest < allocated:
+        pixels = pixels >> (highest + 1 - stored)
+        stored = min(stored, width)
+    if header.extras.overlay:
+        stored = min(stored, header.extras.overlay)
+    unused = width - stored
+    low, high = (
+        (-(1 << stored - 1), 1 << stored - 1) if pixels.dtype.kind == "i" else (0, 1 << stored)
+    )
+    if unused <= 0 or (pixels.max() < high and (low == 0 or pixels.min() >= low)):
+        return pixels
+    return (pixels << unused) >> unused
+
+
+def same_scale(images: list[Image]) -> None:
+    """Refuse images whose values cannot be brought to one scale.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    without = sum(image.slope is None for image in images)
+    slopes = {image.slope for image in images} - {None, 0.0, 1.0}
+    if without and slopes:
+        raise UnreadableError(
+            f"{without} of its {len(images)} images have no rescale slope and the others have one"
+        )
+    if any(i.header.extras.overlay == 0 and i.header.bits[0] == i.header.bits[1] for i in images):
+        raise UnreadableError(
+            "an overlay lies in its pixels and nothing says in which bit; it may be a name"
+        )
+
+
+def rescaled(images: list[Image], notes: list[str]) -> np.ndarray:
+    """The stack (S, H, W) after each image's rescale, MONOCHROME1 turned so that air is dark.
+
+    Padding around the picture gets the lowest value of the rest. Returns uint16 where the rescale
+    is none or a whole shift and all values are 0 to 65,535, else float32. What was done to the
+    values and a reader should know goes to `notes`.
+
+    Raises
+    ------
+    UnreadableError
+        As `read`, and for values that are not finite.
+    """
+    same_scale(images)
+    first = images[0].header
+    stored = padding = None
+    cut = False
+    for index, (one, image) in enumerate(zip(read(images), images, strict=True)):
+        kept = masked(one, image.header)
+        cut = cut or (kept is not one and _cut(one, kept, image.header))
+        if stored is None:
+            stored = np.empty((len(images), first.rows, first.columns), kept.dtype)
+        if kept.dtype != stored.dtype:
+            stored = stored.astype(np.result_type(stored, kept))
+        stored[index] = kept
+        if image.header.extras.padding not in (None, (0, 0)):
+            padding = np.zeros(stored.shape, bool) if padding is None else padding
+            padding[index] = _padded(one, kept, image.header)
+    if cut:
+        notes.append("bits of its pixels beyond those stored were set and are left out")
+    if len({image.header.bits[1] for image in images}) > 1:
+        notes.append("its images store different numbers of bits")
+    values = _turned_dark(_scaled(stored, images), first)
+    if padding is not None and padding.any():
+        _fill(values, padding)
+        notes.append("padding around the picture was made as dark as air")
+    return _smallest(values)
+
+
+def _cut(pixels: np.ndarray, kept: np.ndarray, header: Header) -> bool:
+    """Whether more than the extension of a sign was masked."""
+    _, stored, highest = header.bits
+    shifted = pixels >> (highest + 1 - stored) if highest > stored - 1 else pixels
+    if not header.signed:
+        return bool((shifted != kept).any())
+    return bool(((shifted != kept) & (shifted >> stored != 0)).any())
+
+
+def _padded(pixels: np.ndarray, kept: np.ndarray, header: Header) -> np.ndarray:
+    """Where an image (H, W) holds padding: in its bits as they lie there, or in those stored."""
+    low, high = header.extras.padding
+    return ((pixels >= low) & (pixels <= high)) | ((kept >= low) & (kept <= high))
+
+
+def _fill(values: np.ndarray, padding: np.ndarray) -> None:
+    """Give padding the lowest of the other values, in place."""
+    if not padding.all():
+        values[padding] = values.min(where=~padding, initial=values.max())
+
+
+def _scaled(stored: np.ndarray, images: list[Image]) -> np.ndarray:
+    scales = [(1.0 if i.slope in (None, 0.0) else i.slope, i.intercept or 0.0) for i in images]
+    if all(scale == (1.0, 0.0) for scale in scales):
+        return stored
+    shift = stored.dtype.itemsize < 4
+    shift = shift and all(slope == 1 and intercept.is_integer() for slope, intercept in scales)
+    values = np.empty(stored.shape, np.int32 if shift else np.float32)
+    for one, into, (slope, intercept) in zip(stored, values, scales, strict=True):
+        into[:] = one.astype(np.int32 if shift else np.float64) * slope + intercept
+    return values
+
+
+def _turned_dark(values: np.ndarray, header: Header) -> np.ndarray:
+    if header.photometric != "MONOCHROME1":
+        return values
+    return values.max() - values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """uint16 where the values allow, else float32."""
+    if values.dtype == np.uint16:
+        return values
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise UnreadableError("its rescaled values are not finite")
+        return values
+    small = values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max
+    return values.astype(np.uint16 if small else np.float32)
+
+
+def empty(values: np.ndarray) -> np.ndarray:
+    """Which slices of a stack (S, H, W) hold one value alone, (S,)."""
+    middle = values.shape[1] // 2
+    return np.array(
+        [(one[middle] == one[0, 0]).all() and (one == one[0, 0]).all() for one in values]
+    )
