@@ -162,3 +162,28 @@ def enhanced(
         )
     ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
     return ds
+
+
+def at(plane: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Callable[[int], list[float]]:
+    """Positions of a plane's slices, 4 mm apart, from a place in mm; for ImagePositionPatient."""
+
+    def position(index: int) -> list[float]:
+        place = [x, y, z]
+        place[AXIS[plane]] += 4.0 * index
+        return place
+
+    return position
+
+
+def write_knee(
+    folder: Path, first: int = 1, planes: tuple[str, ...] = tuple(AXIS), **changes: Any
+) -> None:
+    """Series of one knee, numbered from `first`; x, y and z among the changes are its place."""
+    place = {axis: changes.pop(axis, 0.0) for axis in "xyz"}
+    for number, plane in enumerate(planes, first):
+        said = {
+            "SeriesInstanceUID": uid("knee", number),
+            "SeriesNumber": number,
+            "ImagePositionPatient": at(plane, **place),
+        }
+        write_series(folder / str(number), plane, **(said | changes))

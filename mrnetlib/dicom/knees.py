@@ -26,13 +26,15 @@ WIDE, WIDE_STACK = 250.0, 180.0
 #: A wide picture whose middle is farther than this from the knee, in mm, shows the other one too.
 OFF_CENTRE = 40.0
 
+OTHER_KNEE = "it shows the other knee, or may do so"
+
 _KNEE = re.compile(r"\b(KNEES?|KNIE\w*|GENOUX?|RODILLAS?|GINOCCHIO|PATELLA)\b")
 _OTHER_JOINT = re.compile(
     r"\b(HIPS?|HUEFTE|HÜFTE|HANCHE|CADERA|PELVIS|BECKEN|ANKLES?|OSG|CHEVILLE|TOBILLO|FOOT|FUSS"
     r"|SHOULDERS?|ELBOWS?|WRISTS?|HANDS?|HEAD|BRAIN|SKULL|NECK|[CTL]?SPINE|CHEST|ABDOMEN|PROSTATE)\b"
 )
-_RIGHT = re.compile(r"\b(RIGHT|RT|RECHTS|DROITE?|DERECH[AO]|R (KNEE|KNIE)|(KNEE|KNIE) R)\b")
-_LEFT = re.compile(r"\b(LEFT|LT|LINKS|GAUCHE|IZQUIERD[AO]|L (KNEE|KNIE)|(KNEE|KNIE) L)\b")
+_RIGHT = re.compile(r"\b(RIGHT|RT|RECHTS|DROITE?|DERECH[AO]|R ?(KNEE|KNIE)|(KNEE|KNIE) R)\b")
+_LEFT = re.compile(r"\b(LEFT|LT|LINKS|GAUCHE|IZQUIERD[AO]|L ?(KNEE|KNIE)|(KNEE|KNIE) L)\b")
 
 
 @dataclass
@@ -45,15 +47,18 @@ class Selection:
 
     def leave(self, stacks: list[Stack], reason: str) -> None:
         """Take stacks out, each with the reason."""
-        self.left |= dict.fromkeys(stacks, reason)
+        self.left = dict.fromkeys(stacks, reason) | self.left
         self.stacks = [stack for stack in self.stacks if stack not in self.left]
 
     def absent(self) -> dict[str, str]:
-        """Planes of which stacks were left and none remains, each with the reason."""
+        """Planes of which stacks were left and none remains, each with the reason.
+
+        A plane that only the other knee has, the one that was not asked for, is none of them.
+        """
         there = {stack.plane for stack in self.stacks}
-        reasons = {}
+        reasons: dict[str, str] = {}
         for stack, reason in self.left.items():
-            if stack.plane not in there:
+            if stack.plane not in there and reason != OTHER_KNEE:
                 reasons.setdefault(stack.plane, f"{stack.plane} series {stack.name}: {reason}")
         return {plane: reasons[plane] for plane in PLANES if plane in reasons}
 
@@ -87,10 +92,9 @@ def select(stacks: list[Stack], preferences: list[Preference]) -> Selection:
         found.fault = _two_knees(knees)
         return found
     knee = chosen or knees[0]
-    for other in joints:
-        if other is not joint:
-            found.leave([s for s in other if s not in knee], _far(other[0], knee))
-    found.leave([s for s in narrow if s not in knee], "it shows the other knee, or may do so")
+    for stack in [s for s in narrow if joint is not None and s not in joint]:
+        found.leave([stack], _far(stack, knee))
+    found.leave([s for s in narrow if s not in knee], OTHER_KNEE)
     _place_wide(found, wide, knee)
     return found
 
@@ -107,13 +111,15 @@ def side(stack: Stack) -> str:
     return ""
 
 
-def _is_knee(stack: Stack) -> bool | None:
+def _is_knee(stack: Stack, by_part: bool = False) -> bool | None:
     """Whether words name the knee (True) or another joint (False); None where none does.
 
-    A description is written for each series, the part of the body often once for all of them.
+    A description is written for each series; the part of the body is often written once for all
+    of them, and counts first only where it differs between them (`by_part`).
     """
     header = stack.images[0].header
-    for words in (said(header.title), said(header.description), said(header.extras.body_part)):
+    sources = [header.title, header.description, header.extras.body_part]
+    for words in map(said, sources[::-1] if by_part else sources):
         if _KNEE.search(words):
             return True
         if _OTHER_JOINT.search(words):
@@ -122,7 +128,8 @@ def _is_knee(stack: Stack) -> bool | None:
 
 
 def _leave_other_joints(found: Selection, named: list[Stack]) -> None:
-    others = [s for s in found.stacks if _is_knee(s) is False and s not in named]
+    parts = {said(stack.images[0].header.extras.body_part) for stack in found.stacks} - {""}
+    others = [s for s in found.stacks if _is_knee(s, len(parts) > 1) is False and s not in named]
     found.leave(others, "its description or part of the body names another joint than the knee")
 
 
@@ -179,18 +186,19 @@ def _planes(stacks: list[Stack]) -> int:
 
 
 def _the_knee(joints: list[list[Stack]], named: list[Stack]) -> list[Stack] | None:
-    """The joint that is the knee: named, called so, or with the most planes; None if that is open.
+    """The joint that is called the knee or has the most planes, with what is named elsewhere.
 
-    Several joints that are named become one: who names series knows that they belong together.
+    Where neither tells, the joints of which a series is named: who names several knows that they
+    belong together. None where that is open.
     """
-    chosen = [joint for joint in joints if any(stack in named for stack in joint)]
-    if chosen:
-        return [stack for joint in chosen for stack in joint]
     called = [joint for joint in joints if any(_is_knee(stack) for stack in joint)]
-    joints = called or joints
-    most = max(map(_planes, joints))
-    largest = [joint for joint in joints if _planes(joint) == most]
-    return largest[0] if len(largest) == 1 else None
+    candidates = called or joints
+    most = max(map(_planes, candidates))
+    largest = [joint for joint in candidates if _planes(joint) == most]
+    if len(largest) == 1:
+        return largest[0] + [stack for stack in named if stack not in largest[0]]
+    chosen = [joint for joint in joints if any(stack in named for stack in joint)]
+    return [stack for joint in chosen for stack in joint] or None
 
 
 def _knees(stacks: list[Stack]) -> list[list[Stack]]:
@@ -238,8 +246,13 @@ def _named_knee(knees: list[list[Stack]], named: list[Stack]) -> list[Stack] | N
     return [stack for knee in chosen for stack in knee]
 
 
+def _names(stacks: list[Stack]) -> str:
+    ordered = sorted(stacks, key=lambda stack: (stack.number, stack.name))
+    return "series " + ", ".join(stack.name for stack in ordered)
+
+
 def _listed(groups: list[list[Stack]]) -> str:
-    return "; ".join("series " + ", ".join(stack.name for stack in group) for group in groups)
+    return "; ".join(map(_names, groups))
 
 
 def _two_knees(knees: list[list[Stack]]) -> str:
@@ -262,8 +275,7 @@ def _two_knees(knees: list[list[Stack]]) -> str:
         known = apart or _sides(knee)
         groups["unsaid" if not known else "right" if right else "left"] += knee
     shown = [
-        f"series {', '.join(stack.name for stack in stacks)} "
-        + (f"show the {name} one" if name != "unsaid" else "do not say which")
+        f"{_names(stacks)} " + (f"show the {name} one" if name != "unsaid" else "do not say which")
         for name, stacks in groups.items()
         if stacks
     ]

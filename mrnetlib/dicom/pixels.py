@@ -145,32 +145,36 @@ def _decoded(header: Header, frames: list[int]) -> Iterator[np.ndarray]:
             raise UnreadableError("its compressed pixels are cut short or damaged") from None
         if image.shape != (header.rows, header.columns):
             raise UnreadableError("its compressed pixels do not have the size its header says")
-        if 8 * image.dtype.itemsize > header.bits[0]:
-            raise UnreadableError("its compressed pixels have more bits than its header allocates")
         yield image
 
 
 def _check_size(encoded: bytes, header: Header) -> None:
     """A damaged stream may announce gigabytes: compare its own size with the header's first."""
-    size = None
+    found = None
     if header.syntax == RLELossless:
         return
-    if encoded[:4] == b"\xff\x4f\xff\x51" and len(encoded) >= 24:  # JPEG 2000: SIZ
+    if encoded[:4] == b"\xff\x4f\xff\x51" and len(encoded) > 42:  # JPEG 2000: SIZ
         right, bottom, left, top = struct.unpack(">4L", encoded[8:24])
-        size = bottom - top, right - left
+        found = bottom - top, right - left, (encoded[42] & 0x7F) + 1
     elif encoded[:2] == b"\xff\xd8":  # JPEG and JPEG-LS: the first SOF
-        size = _jpeg_size(encoded)
-    if size != (header.rows, header.columns):
+        found = _jpeg_size(encoded)
+    if found is None or found[:2] != (header.rows, header.columns):
         raise UnreadableError("its compressed pixels are cut short or damaged")
+    if found[2] > header.bits[0]:
+        raise UnreadableError(
+            f"its compressed pixels have {found[2]} bits and its header allocates {header.bits[0]}"
+        )
 
 
-def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
+def _jpeg_size(encoded: bytes) -> tuple[int, int, int] | None:
+    """Rows, columns and bits."""
     at = 2
     while at + 9 <= len(encoded):
         if encoded[at] != 0xFF:
             return None
         marker, length = encoded[at + 1], int.from_bytes(encoded[at + 2 : at + 4], "big")
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            return struct.unpack(">2H", encoded[at + 5 : at + 9])
+            bits, rows, columns = struct.unpack(">BHH", encoded[at + 4 : at + 9])
+            return rows, columns, bits
         at += 2 + length if marker != 0xFF else 1
     return None

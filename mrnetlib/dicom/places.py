@@ -114,7 +114,7 @@ def by_place(images: list[Image]) -> list[list[Image]]:
     """
     frame = frame_of(images[0].orientation)
     axes = [frame[0], frame[1], upward_normal(frame, plane_of(frame)[0])]
-    places = np.array([image.position for image in images]) @ np.transpose(axes)  # (S, 3)
+    places = _middles(images) @ np.transpose(axes)  # (S, 3)(3, 3) -> (S, 3)
     for axis in range(3):
         order = np.argsort(places[:, axis], kind="stable")
         steps = np.diff(places[order, axis])
@@ -128,6 +128,21 @@ def by_place(images: list[Image]) -> list[list[Image]]:
             continue
         return [piece for part in parts for piece in by_place(part)]
     return [images]
+
+
+def _middles(images: list[Image]) -> np.ndarray:
+    """The middle of each image in mm, (S, 3)."""
+    halves: dict[Hashable, np.ndarray] = {}
+    for image in images:
+        key = image.orientation, _matrix(image)
+        if key not in halves:
+            across, down, _ = frame_of(image.orientation)
+            rows, columns = image.spacing or (1.0, 1.0)
+            halves[key] = (
+                across * columns * (image.header.columns - 1) / 2
+                + down * rows * (image.header.rows - 1) / 2
+            )
+    return np.array([halves[i.orientation, _matrix(i)] + i.position for i in images])
 
 
 def _two_stacks(parts: list[list[Image]], steps: np.ndarray, heights: np.ndarray) -> bool:

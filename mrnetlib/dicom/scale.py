@@ -6,6 +6,9 @@ from mrnetlib.dicom.headers import Header, Image
 from mrnetlib.dicom.pixels import read
 from mrnetlib.dicom.sources import UnreadableError
 
+#: Slices whose brightest value is this many times that of others are on another scale.
+OTHER_SCALE = 2.0
+
 
 def masked(pixels: np.ndarray, header: Header) -> np.ndarray:
     """Values of which only the stored bits count (DICOM PS3.5 8.1.1); the same array if they do.
@@ -81,10 +84,14 @@ def rescaled(images: list[Image], notes: list[str]) -> np.ndarray:
         notes.append("bits of its pixels beyond those stored were set and are left out")
     if len({image.header.bits[1] for image in images}) > 1:
         notes.append("its images store different numbers of bits")
-    values = _turned_dark(_scaled(stored, images), first)
+    values = _scaled(stored, images)
+    dark = first.photometric != "MONOCHROME1"
     if padding is not None and padding.any():
-        _fill(values, padding)
+        _fill(values, padding, dark)
         notes.append("padding around the picture was made as dark as air")
+    _check_brightness(values, images)
+    if not dark:
+        values = values.max() - values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
     return _smallest(values)
 
 
@@ -103,10 +110,22 @@ def _padded(pixels: np.ndarray, kept: np.ndarray, header: Header) -> np.ndarray:
     return ((pixels >= low) & (pixels <= high)) | ((kept >= low) & (kept <= high))
 
 
-def _fill(values: np.ndarray, padding: np.ndarray) -> None:
-    """Give padding the lowest of the other values, in place."""
+def _fill(values: np.ndarray, padding: np.ndarray, dark: bool) -> None:
+    """Give padding the value of the rest that is air, in place: the lowest where air is dark."""
     if not padding.all():
-        values[padding] = values.min(where=~padding, initial=values.max())
+        picture = values[~padding]
+        values[padding] = picture.min() if dark else picture.max()
+
+
+def _check_brightness(values: np.ndarray, images: list[Image]) -> None:
+    """Refuse slices of 8 bits among others of more that are plainly on a scale of their own."""
+    allocated = np.array([image.header.bits[0] for image in images])
+    tops = [np.median([one.max() for one in values[allocated == bits]]) for bits in set(allocated)]
+    if len(tops) > 1 and max(tops) > OTHER_SCALE * max(min(tops), 1):
+        raise UnreadableError(
+            "its images allocate different numbers of bits and are on scales of their own, which "
+            "no rescale brings together"
+        )
 
 
 def _scaled(stored: np.ndarray, images: list[Image]) -> np.ndarray:
@@ -119,12 +138,6 @@ def _scaled(stored: np.ndarray, images: list[Image]) -> np.ndarray:
     for one, into, (slope, intercept) in zip(stored, values, scales, strict=True):
         into[:] = one.astype(np.int32 if shift else np.float64) * slope + intercept
     return values
-
-
-def _turned_dark(values: np.ndarray, header: Header) -> np.ndarray:
-    if header.photometric != "MONOCHROME1":
-        return values
-    return values.max() - values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
 
 
 def _smallest(values: np.ndarray) -> np.ndarray:

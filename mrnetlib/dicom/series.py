@@ -4,7 +4,7 @@ A series is never halved in silence: what divides it is what the pictures show, 
 a position that is there twice. Pieces that fit together are put together or refused.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 
 from mrnetlib.dicom.geometry import frame_of
@@ -146,7 +146,8 @@ def _split_series(number: int, images: list[Image]) -> list[Stack]:
         stack.part = f"{index + 1} of {len(stacks)}" if len(stacks) > 1 else ""
         if stack.refused is None:
             locate(stack)
-    _refuse_pieces([stack for stack in stacks if stack.refused is None])
+    if len(stacks) > 1:
+        _refuse_pieces(stacks)
     return stacks
 
 
@@ -222,18 +223,28 @@ def _joined(parts: list[list[Image]]) -> list[tuple[list[Image], str]]:
 
 
 def _refuse_pieces(stacks: list[Stack]) -> None:
-    """Refuse stacks of a series that look like the pieces of one and cannot be put together."""
-    planes = Counter(stack.plane for stack in stacks)
-    for index, one in enumerate(stacks):
-        if planes[one.plane] < 2:
-            continue
-        for other in stacks[index + 1 :]:
-            first, second = one.images[0], other.images[0]
-            same = telling(first) == telling(second) and _same_side(first, second)
-            if one.plane == other.plane and same and _complement(one.images, other.images):
+    """Refuse stacks that look like the pieces of one, as one whose kind changes half way.
+
+    One of them may have been refused already, for what it shows or how it is encoded.
+    """
+    parallel_ones = [stack for stack in stacks if _one_orientation(stack.images)]
+    for index, one in enumerate(parallel_ones):
+        for other in parallel_ones[index + 1 :]:
+            usable = [stack for stack in (one, other) if stack.refused is None]
+            if not usable or not _same_side(one.images[0], other.images[0]):
+                continue
+            if _complement(one.images, other.images):
                 reason = (
                     f"its images are {len(one.images)} and {len(other.images)} slices that lie "
-                    "beside each other like one stack, and differ in matrix, orientation or "
+                    "beside each other like one stack, and differ in matrix, orientation, kind or "
                     "encoding; export the series again"
                 )
-                one.refused = other.refused = Refused(reason)
+                for stack in usable:
+                    stack.refused = Refused(reason)
+
+
+def _one_orientation(images: list[Image]) -> bool:
+    frames = [frame_of(direction) for direction in {image.orientation for image in images}]
+    if any(frame is None for frame in frames) or not all(image.position for image in images):
+        return False
+    return all(parallel(frame, frames[0]) for frame in frames)

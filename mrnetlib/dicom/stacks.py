@@ -148,7 +148,7 @@ def _check_gaps(stack: Stack, steps: np.ndarray, allow_gaps: bool) -> None:
         missing = int(sum(max(1, round(step / usual) - 1) for _, step in stack.gaps))
         after, width = stack.gaps[0]
         raise Refused(
-            f"{missing} slices are missing, the first after slice {after} of {len(stack.images)} "
+            f"{_slices(missing)} missing, the first after slice {after} of {len(stack.images)} "
             f"({width:.1f} mm to the next instead of {usual:.1f}); fetch the series again, or "
             "allow it with --allow-gaps"
         )
@@ -175,3 +175,7 @@ def _usual(stack: Stack, steps: np.ndarray) -> float:
     if multiples.all() and (times < GAP).sum() > 1 and times.max() < 20:
         return float(np.median(steps[times < GAP]))
     return stack.distance
+
+
+def _slices(count: int) -> str:
+    return "1 slice is" if count == 1 else f"{count} slices are"

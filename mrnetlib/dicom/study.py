@@ -219,9 +219,19 @@ def examine(
         candidates = [stack for stack in usable if stack.plane == plane]
         taken += _try_plane(candidates, preferences or [], allow_gaps, study)
     refused = [stack for stack in stacks if stack.refused is not None]
-    for stack in refused:
-        study.rows.append(_row(stack, "refused", stack.refused.reason))
+    study.rows += [_row(stack, "refused", stack.refused.reason) for stack in refused]
     study.rows.sort(key=lambda row: (row["series"], len(str(row["part"])), str(row["part"])))
+    _add_faults(refused, taken, study)
+    for reason in sorted(set(unreadable)):
+        count = unreadable.count(reason)
+        said = f"{count} {'file' if count == 1 else 'files'} could not be read: {reason}"
+        study.faults.append(said)
+        study.rows.append({"decision": "refused", "reason": said, "images": count})
+    return study
+
+
+def _add_faults(refused: list[Stack], taken: list[Stack], study: Examination) -> None:
+    """Say of every plane without a volume what is wrong with its series, each once."""
     missing = [plane for plane in PLANES if plane not in study.volumes]
     used = {stack.number for stack in taken}
     for stack in refused:
@@ -230,12 +240,7 @@ def examine(
         if stack.refused.fault and (stack.plane in missing or doubtful):
             name = f"{stack.plane} series" if stack.plane else "series"
             study.faults.append(f"{name} {stack.number}: {stack.refused.reason}")
-    for reason in sorted(set(unreadable)):
-        count = unreadable.count(reason)
-        said = f"{count} {'file' if count == 1 else 'files'} could not be read: {reason}"
-        study.faults.append(said)
-        study.rows.append({"decision": "refused", "reason": said, "images": count})
-    return study
+    study.faults = list(dict.fromkeys(study.faults))
 
 
 def read_study(

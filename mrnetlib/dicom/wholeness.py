@@ -16,8 +16,11 @@ from mrnetlib.dicom.stacks import Stack, heights_of
 #: Numbers above this are no count of images.
 MANY = 20_000
 
-#: Slices farther apart than this many thicknesses leave room for another between them.
+#: Slices that are numbered in steps and lie farther apart than this many thicknesses are not all.
 SPARSE = 1.5
+
+#: Slices farther apart than this many thicknesses leave room for a whole one, and are not all.
+ROOM = 2.1
 
 
 def announce(stacks: list[Stack]) -> None:
@@ -37,6 +40,7 @@ def announce(stacks: list[Stack]) -> None:
                 whole
                 or _fewer_places(stack, usable)
                 or _missing_numbers(stack, numbers[number], others, len(members) == 1)
+                or _room(stack)
             )
 
 
@@ -79,8 +83,8 @@ def _fewer_images(images: list[Image], families: dict[Hashable, int]) -> str:
         return f"it is cut short: an acquisition has {fewest} of {announced} announced images"
     if len(images) >= announced:
         return ""
-    if families.get(_family(first)) == announced:
-        return ""
+    if announced % len(images) == 0 and families.get(_family(first), 0) >= announced:
+        return ""  # the count is that of several series, as of a Dixon acquisition
     return f"it is cut short: {len(images)} of the {announced} images that its header announces"
 
 
@@ -105,11 +109,8 @@ def _missing_numbers(stack: Stack, numbers: set[int], others: list[set[int]], al
     lost = len(before)
     if alone:
         lost += _lost_inside(stack, sorted(numbers), holes)
-        if step := _sparse(stack, holes):
-            return (
-                f"only every {step} slice is there: InstanceNumber leaves out those between, and "
-                "the slices are too far apart for their thickness"
-            )
+        if sparse := _sparse(stack, holes):
+            return sparse
     if not lost:
         return ""
     return (
@@ -129,18 +130,39 @@ def _lost_inside(stack: Stack, numbers: list[int], holes: set[int]) -> int:
 
 
 def _sparse(stack: Stack, holes: set[int]) -> str:
-    """Second, third ... where numbers go by that step and the slices leave room between them."""
+    """What it is where room is left for slices between those that are there.
+
+    By numbers that go in steps, or by slices as far apart as two thicknesses and more; not where
+    the announced distance is that of the slices.
+    """
     heights = heights_of(stack.images)
-    ordered = [stack.images[index].header.number for index in heights.argsort()]
-    steps = set(np.abs(np.diff(ordered)))
-    step = steps.pop()
-    between = abs(ordered[1] - ordered[0]) > 1 and min(ordered[:2]) + 1 in holes
-    if steps or step < 2 or not between:
-        return ""
     distance = float(np.median(np.diff(np.sort(heights))))
-    announced, thickness = stack.images[0].distance, stack.images[0].thickness
+    announced, thickness = stack.images[0].distance, stack.images[0].thickness or 0.0
     if announced and abs(announced - distance) < 0.1 * distance:
         return ""
-    if thickness and distance <= SPARSE * thickness:
+    ordered = [stack.images[index].header.number for index in heights.argsort()]
+    steps = set(np.abs(np.diff(ordered)))
+    step = min(steps)
+    between = step > 1 and len(steps) == 1 and min(ordered) + 1 in holes
+    if between and distance > SPARSE * thickness:
+        which = {2: "second", 3: "third"}.get(int(step), f"{int(step)}th")
+        return (
+            f"only every {which} slice is there: InstanceNumber leaves out those between, and the "
+            "slices are too far apart for their thickness"
+        )
+    return ""
+
+
+def _room(stack: Stack) -> str:
+    """What it is where whole slices would fit between all neighbours and nothing announces that."""
+    steps = np.diff(np.sort(heights_of(stack.images)))
+    announced, thickness = stack.images[0].distance, stack.images[0].thickness
+    distance = float(np.median(steps)) if len(steps) else 0.0
+    if not thickness or distance < ROOM * thickness:
         return ""
-    return {2: "second", 3: "third"}.get(int(step), f"{int(step)}th")
+    if announced and abs(announced - distance) < 0.1 * distance:
+        return ""
+    return (
+        f"its slices are {distance:.1f} mm apart and {thickness:g} mm thick, so that every second "
+        "one may be missing"
+    )
