@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from mrnetlib.dicom.archives import UnreadableError
 from mrnetlib.dicom.headers import Header, Image
 from mrnetlib.dicom.pixels import read
-from mrnetlib.dicom.sources import UnreadableError
 
 #: Slices whose brightest value is this many times that of others are on another scale.
 OTHER_SCALE = 2.0
