@@ -88,6 +88,11 @@ def planted(tmp_path_factory) -> dict[str, banks.ExamBank]:
     return {split: banks.ExamBank.open(folder / "banks", split, "sagittal") for split in SPLITS}
 
 
+def slices_of(count, size=64, seed=0):
+    """Random slices (count, 1, size, size) in 0..255."""
+    return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(seed)) * 255
+
+
 def tiny_network(seed: int = 0, batch_norm: bool = False, dropout: float = 0.0) -> ExamNetwork:
     """A network of one convolution that can see the planted squares."""
     torch.manual_seed(seed)

@@ -10,11 +10,9 @@ from torch import nn
 
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.training.finetune import seed_of
-from mrnetlib.training.networks import (
-    ExamNetwork,
-    build_backbone,
+from mrnetlib.training.networks import ExamNetwork, build_backbone, initialize_kaiming
+from mrnetlib.training.weights import (
     expect_imagenet_channels,
-    initialize_kaiming,
     load_file,
     load_imagenet,
     weight_file,

@@ -1,0 +1,117 @@
+"""Files of starting weights: torchvision's for ImageNet, fetched and checked, and a user's own."""
+
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from mrnetlib.files import InputError, sha256, written_whole
+from mrnetlib.names import ARCHITECTURES
+from mrnetlib.training.networks import AFFINE, GreyConv2d, without_classifier
+
+#: Of the red, green and blue values (0..1) of ImageNet's training images.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def weight_file(architecture: str) -> str:
+    """Name of torchvision's ImageNet weight file, for example ``resnet18-f37072fd.pth``."""
+    weights = torchvision.models.get_model_weights(architecture)
+    return Path(weights.IMAGENET1K_V1.url).name
+
+
+def _fetch_imagenet(architecture: str) -> None:
+    """Have torchvision's weight file in torch's cache, whole: its name ends in its SHA-256."""
+    url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / weight_file(architecture)
+    if not path.is_file():
+        with written_whole(path) as temporary:
+            try:
+                torch.hub.download_url_to_file(url, str(temporary), progress=False)
+            except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+                files = ", ".join(weight_file(name) for name in ARCHITECTURES)
+                raise InputError(
+                    f"ImageNet weights of {architecture}: {path.name} is not here and could not "
+                    f"be fetched ({error}). Fetch torchvision's files {files} on a machine with a "
+                    f"network and put them into {path.parent}, or set 'weights: none' in the study "
+                    "file."
+                ) from None
+    expected = path.stem.rpartition("-")[2]
+    if not sha256(path).startswith(expected):
+        raise InputError(
+            f"{path}: damaged, its SHA-256 does not begin with {expected}. Delete it and fetch it "
+            "again."
+        )
+
+
+def load_imagenet(backbone: nn.Module, architecture: str) -> None:
+    """Load torchvision's ImageNet weights into a backbone, in place.
+
+    The file is downloaded once, hash-checked at every use, and kept in torch's cache.
+
+    Raises
+    ------
+    InputError
+        When the file is neither cached nor to be had; the message names the files of the paper's
+        three architectures and the folder they go to.
+    """
+    _fetch_imagenet(architecture)
+    # torchvision knows the old names inside some of its files; what it loads fits the backbone.
+    classifier = torchvision.models.get_model(architecture, weights="IMAGENET1K_V1")
+    state = without_classifier(classifier, architecture).state_dict()
+    load_state(backbone, state, f"ImageNet weights of {architecture}")
+    expect_imagenet_channels(backbone)
+
+
+def expect_imagenet_channels(backbone: nn.Module) -> None:
+    """Have a backbone take its channels as torchvision's ImageNet weights expect them, in place.
+
+    Those of GoogLeNet and Inception were trained on (pixel - 0.5) / 0.5. torchvision, with
+    ``transform_input``, has them take pixels normalized by ImageNet's mean and deviation all the
+    same, and so turns each channel x into ``x * deviation / 0.5 + (mean - 0.5) / 0.5``.
+    """
+    if not hasattr(backbone, "transform_input"):
+        return
+    mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
+    first = next(part for part in backbone.modules() if isinstance(part, GreyConv2d))
+    first.expect(torch.stack([deviation / 0.5, (mean - 0.5) / 0.5]))
+
+
+def load_file(backbone: nn.Module, path: Path) -> None:
+    """Load a backbone's weights from a file, in place: torchvision's, or this study's own."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"weights: {path} not found. Give a file, 'imagenet' or 'none'.") from None
+    except Exception as error:
+        raise InputError(
+            f"{path}: not a file of weights alone ({type(error).__name__}). Save a state_dict "
+            "with torch.save."
+        ) from None
+    if not isinstance(state, dict):
+        raise InputError(
+            f"{path}: holds a {type(state).__name__}, expected a state_dict. Save one with "
+            "torch.save."
+        )
+    load_state(backbone, state, str(path))
+
+
+def load_state(backbone: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load a state dictionary; classifier and auxiliary heads in it are left aside."""
+    if isinstance(backbone, nn.Sequential):  # `_average` moved the features to place 0
+        state = {name.replace("features.", "0.", 1): value for name, value in state.items()}
+    # Batch norm's counter is absent from old files and no part of the function.
+    own = {k: v for k, v in backbone.state_dict().items() if not k.endswith("_tracked")}
+    missing = [name for name in own if name not in state]
+    wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
+    if missing or wrong:
+        raise InputError(
+            f"{source}: does not fit the architecture ({len(missing)} tensors missing, "
+            f"{len(wrong)} of another shape, first {(missing + wrong)[0]}). Use the file of the "
+            "same architecture."
+        )
+    kept = [*own, *(name for name in state if name.endswith(f".{AFFINE}"))]
+    backbone.load_state_dict({name: state[name] for name in kept}, strict=False)
