@@ -172,7 +172,7 @@ def test_weights_of_other_exams_or_code_are_made_anew(study, made, capsys, monke
     write_planted_banks(study.banks, write_planted(study.exams, 25, 5, size=32))
     pretrain.prepare_weights(study, SMALL)
     assert "another exams, made anew" in capsys.readouterr().out
-    monkeypatch.setattr(pretrain, "code", lambda: "another")
+    monkeypatch.setattr(pretrain, "CODE", "another")
     pretrain.prepare_weights(study, SMALL)
     assert "another code, made anew" in capsys.readouterr().out
     path = study.weights_file(SMALL)

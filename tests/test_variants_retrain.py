@@ -196,3 +196,25 @@ def test_scanners_that_write_uint16_give_banks_too(study):
     bank = banks.ExamBank.open(raw.banks, "train", "sagittal")
     assert bank.slices.max() == 255
     assert list(bank.labels) == list(TASKS)
+
+
+def test_banks_without_standardization_are_missed_and_compared(study):
+    raw = recipes.not_standardized(study)
+    path = banks.bank_path(raw.banks, "test", "sagittal").with_suffix(".json")
+    manifest = json.loads(path.read_text())
+    manifest["labels"]["acl"] = [1 - label for label in manifest["labels"]["acl"]]
+    path.write_text(json.dumps(manifest))
+    run = Run("not_standardized", 0, "acl")
+    with pytest.raises(InputError, match="of other exams or labels than the study's own bank"):
+        retrain.Unit(study, SMALL, "sagittal").banks(run)
+    path.with_suffix(".npy").unlink()
+    with pytest.raises(InputError, match=r"no banks of sagittal\. Run 'python -m mrnetlib ch"):
+        retrain.Unit(study, SMALL, "sagittal").banks(run)
+
+
+def test_a_study_that_does_not_standardize_has_nothing_to_prepare(study):
+    as_they_came = dataclasses.replace(study.settings, standardize=False)
+    other = dataclasses.replace(study, name="other", settings=as_they_came)
+    retrain.prepare(other, progress=False)
+    assert not other.data.exists()
+    assert "not_standardized" not in recipes.variants(as_they_came)

@@ -1,6 +1,5 @@
 """What a training has reached, kept in a file after every epoch so that it can go on from there."""
 
-import functools
 import hashlib
 import io
 from pathlib import Path
@@ -13,11 +12,9 @@ from torch import Tensor, nn
 
 from mrnetlib.files import InputError, code_digest, written_whole
 
-
-@functools.cache
-def code() -> str:
-    """SHA-256 of what this package does: what another one has trained is not taken for its own."""
-    return code_digest(Path(__file__).parent)
+#: SHA-256 of what this package does, so that what another one has trained is not taken for its own.
+#: Computed at the import: in a notebook that goes on, the files may be others than what runs.
+CODE = code_digest(Path(__file__).parent)
 
 
 def fingerprint(network: nn.Module) -> str:

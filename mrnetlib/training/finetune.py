@@ -19,7 +19,7 @@ from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError
 from mrnetlib.settings import Settings, values_of
 from mrnetlib.training import augment
-from mrnetlib.training.checkpoints import TrainingState, code, fingerprint
+from mrnetlib.training.checkpoints import CODE, TrainingState, fingerprint
 from mrnetlib.training.devices import arithmetic, autocast, compile_backbone
 from mrnetlib.training.networks import ExamNetwork
 from mrnetlib.training.predict import predict
@@ -129,7 +129,7 @@ def fit(
                 f"{task}. Use more exams, or another tune_fraction."
             )
     identity = {
-        "code": code(),
+        "code": CODE,
         **arithmetic(settings.precision, network.mean.device),
         "task": task,
         "settings": values_of(settings, "training"),

@@ -20,7 +20,7 @@ from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import write_csv
 from mrnetlib.settings import Settings, values_of
 from mrnetlib.study import Study
-from mrnetlib.training.checkpoints import code, load_checkpoint, save_tensors
+from mrnetlib.training.checkpoints import CODE, load_checkpoint, save_tensors
 from mrnetlib.training.devices import arithmetic, autocast, use_machine
 from mrnetlib.training.finetune import seed_of
 from mrnetlib.training.networks import check_image_size, count_features
@@ -168,7 +168,7 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
 def _origin(settings: Settings, banks: list[ExamBank], device: torch.device) -> dict[str, Any]:
     """All that pretrained weights depend on."""
     return {
-        "code": code(),
+        "code": CODE,
         "arithmetic": arithmetic(settings.precision, device),
         **values_of(settings, "pretraining"),
         "exams": [bank.digest() for bank in banks],

@@ -24,7 +24,7 @@ from mrnetlib.names import SPLITS
 from mrnetlib.settings import Settings, augmentations, values_of
 from mrnetlib.study import Study
 from mrnetlib.training import recipe
-from mrnetlib.training.checkpoints import code, fingerprint
+from mrnetlib.training.checkpoints import CODE, fingerprint
 from mrnetlib.training.devices import arithmetic, use_machine
 from mrnetlib.training.pretrain import prepare_weights
 from mrnetlib.variants import recipes
@@ -159,7 +159,7 @@ class Unit:
     def identity(self, run: Run) -> str:
         """SHA-256 of all that a run's result depends on; another one begins it anew."""
         parts = {
-            "code": code(),
+            "code": CODE,
             **arithmetic(self.training(run).precision, self.device),
             "settings": values_of(self.training(run), "training"),
             "exams": [bank.digest() for bank in self.banks(run).values()],
