@@ -2,9 +2,11 @@
 
 import ast
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,13 +44,23 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
+        why, advice = error.strerror or str(error), "Choose another folder"
+        if error.errno in (None, errno.ENOSPC, errno.EDQUOT) and _is_full(path.parent, error):
+            why, advice = os.strerror(errno.ENOSPC), "Free some space or choose another folder"
         raise InputError(
-            f"{path}: could not be written ({error.strerror or error}); nothing was left "
-            "half-written. Free some space or choose another folder, and run it again."
+            f"{path}: could not be written ({why}); nothing was left half-written. {advice}, and "
+            "run it again."
         ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path, error: OSError) -> bool:
+    """Whether a disk is full; NumPy says only how many bytes it could not write."""
+    with contextlib.suppress(OSError):
+        return error.errno is not None or shutil.disk_usage(folder).free < 1 << 20
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from dicom_files import AXIS, dataset, pattern, save, uid, write_series, write_study
 
 from mrnetlib.__main__ import main
-from mrnetlib.dicom import archives, convert, read_study
+from mrnetlib.dicom import archives, convert, read_study, sources
 from mrnetlib.dicom.archives import File, UnreadableError
 from mrnetlib.dicom.sources import Walk, find
 from mrnetlib.files import InputError
@@ -115,18 +116,48 @@ def test_archives_too_deep_are_named(tmp_path):
     assert "1 archive could not be read: archives lie in archives too deep" in done.failed["0000"]
 
 
-def test_an_archive_of_implausible_size_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_NESTED", 10_000)
-    write_series(tmp_path / "in" / "a", "axial", 5)
+def test_what_unpacks_to_an_implausible_size_is_named(tmp_path):
+    write_study(tmp_path / "in" / "a", 5)
     (tmp_path / "big").mkdir()
-    (tmp_path / "big" / "x.tar").write_bytes(bytes(257) + b"ustar" + bytes(30_000))
-    (tmp_path / "in" / "a" / "x.zip").write_bytes(zipped(tmp_path / "big"))
-    assert "more than 4 GB" in converted(tmp_path).failed["0000"]
-    (tmp_path / "big" / "x.tar").rename(tmp_path / "big" / "y")
-    (tmp_path / "big" / "x.gz").write_bytes(gzip.compress((tmp_path / "big" / "y").read_bytes()))
-    (tmp_path / "big" / "y").unlink()
-    (tmp_path / "in" / "a" / "x.zip").write_bytes(zipped(tmp_path / "big"))
-    assert "implausible size" in converted(tmp_path, "out2").failed["0000"]
+    (tmp_path / "big" / "IM1.dcm").write_bytes(bytes(1 << 26))
+    bomb = zipped(tmp_path / "big")
+    for level in range(3):
+        (tmp_path / f"{level}").mkdir()
+        for number in range(9):
+            (tmp_path / f"{level}" / f"{number}.zip").write_bytes(bomb)
+        bomb = zipped(tmp_path / f"{level}")
+    (tmp_path / "in" / "a" / "x.zip").write_bytes(bomb)
+    start = time.monotonic()
+    assert "implausible size" in converted(tmp_path).failed["0000"]
+    assert time.monotonic() - start < 60
+    (tmp_path / "in" / "a" / "x.zip").unlink()
+    (tmp_path / "in" / "a" / "IM1.dcm.gz").write_bytes(gzip.compress(bytes(1 << 26)))
+    assert "1 file could not be read: it unpacks to" in converted(tmp_path, "out2").failed["0000"]
+
+
+def test_all_that_archives_unpack_to_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_UNPACKED_AT_LEAST", 1000)
+    monkeypatch.setattr(sources, "plausible", lambda packed: 1000)
+    write_series(tmp_path / "s", "axial", 5)
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "s.zip").write_bytes(zipped(tmp_path / "s"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "o.zip").write_bytes(zipped(tmp_path / "o"))
+    with pytest.raises(InputError, match="implausible size"):
+        converted(tmp_path)
+
+
+def test_an_archive_beside_what_was_in_it_is_read_once(tmp_path):
+    write_study(tmp_path / "in" / "a", 5)
+    (tmp_path / "in" / "a.zip").write_bytes(zipped(tmp_path / "in"))
+    done = converted(tmp_path)
+    assert slices(done) == [ALL] and not done.failed
+    assert "15 files came twice, byte for byte" in done.summary
+    one = next((tmp_path / "in" / "a" / "axial").iterdir())
+    content = bytearray(one.read_bytes())
+    content[-1] ^= 1  # another picture under the same header: which is right?
+    one.with_name("other.dcm").write_bytes(content)
+    assert "duplicated" in converted(tmp_path, "out2").failed["0000"]
 
 
 def test_entries_of_one_name_are_all_read(tmp_path):

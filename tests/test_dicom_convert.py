@@ -15,7 +15,6 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 
-from mrnetlib import parallel
 from mrnetlib.__main__ import main
 from mrnetlib.dicom import convert, read_study, to_square
 from mrnetlib.dicom.sources import find
@@ -178,20 +177,6 @@ def test_labels_number_exams_and_landmarks_come_from_training_exams_only(tmp_pat
     (tmp_path / "labels.csv").write_text(lines + "p9,test,0,0,0\n")
     with pytest.raises(InputError, match="exam p9 has no folder"):
         convert(tmp_path / "in", tmp_path / "no", **asked)
-
-
-def crash(number):
-    """Work of a process that dies on one task (called in other processes)."""
-    if number == 2:
-        import os
-
-        os._exit(1)
-    return number * 10
-
-
-def test_a_crashing_process_costs_one_task_only():
-    found = list(parallel.each(crash, range(5), workers=2, crashed=lambda task, status: -task))
-    assert found == [0, 10, -2, 30, 40]
 
 
 def test_processes_change_nothing(tmp_path):

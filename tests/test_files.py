@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -116,3 +117,17 @@ def test_a_digest_of_a_notebook_sees_its_code_alone(tmp_path):
     before = digest("Words", ["x = 1\n", "x"])
     assert digest("Other words", ["x = 1  # why\n", "x"]) == before
     assert digest("Words", ["x = 2\n", "x"]) != before
+
+
+def test_a_disk_is_called_full_only_where_it_is(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    for free, error, words in (
+        (0, OSError("327680 requested and 251840 written"), "No space left .* Free some space"),
+        (1 << 30, OSError("327680 requested and 251840 written"), "327680 requested"),
+        (1 << 30, OSError(errno.ENOSPC, "full"), "No space left .* Free some space"),
+        (0, PermissionError(errno.EACCES, "Permission denied"), r"denied\); .* Choose another"),
+    ):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        with pytest.raises(InputError, match=words), files.written_whole(tmp_path / "a.npy"):
+            raise error
+    assert not list(tmp_path.iterdir())

@@ -93,27 +93,26 @@ class File(NamedTuple):
     def _whole(self) -> BinaryIO:
         if not self.members:
             return Path(self.path).open("rb")
-        with self._stream() as stream:
-            content = stream.read(MAX_UNPACKED + 1)
-        if len(content) > MAX_UNPACKED:
-            raise UnreadableError("it unpacks to more than 1 GB")
+        container = self._archive()
+        limit = min(MAX_UNPACKED, plausible(container.packed(self.members[-1])))
+        with container.open(self.members[-1]) as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:
+            raise UnreadableError("it unpacks to an implausible size")
         return BytesIO(content)
 
-    def _stream(self) -> BinaryIO:
-        if not self.members:
-            return Path(self.path).open("rb", buffering=0)
+    def _archive(self) -> "_Container":
         stamp = Path(self.path).stat().st_mtime_ns
-        return _container(self.path, self.members[:-1], stamp).open(self.members[-1])
-
-    def start(self) -> bytes:
-        """The first bytes of the file as they are. Raises what reading raises."""
-        with self._stream() as file:
-            return file.read(HEAD)
+        return _container(self.path, self.members[:-1], stamp)
 
     def head(self) -> bytes | None:
         """The first bytes of the file as they are, None where it cannot be opened."""
         try:
-            return self.start()
+            if not self.members:
+                with Path(self.path).open("rb", buffering=0) as file:
+                    return file.read(HEAD)
+            with self._archive().open(self.members[-1]) as file:
+                return file.read(HEAD)
         except (*_FAILURES, UnreadableError):
             return None
 
@@ -179,6 +178,7 @@ class _Container(Protocol):
     unpacked: int
 
     def names(self) -> list[str]: ...
+    def packed(self, name: str) -> int: ...
     def open(self, name: str) -> BinaryIO: ...
 
 
@@ -206,10 +206,13 @@ class _Zip:
     def names(self) -> list[str]:
         return list(self.infos)
 
+    def packed(self, name: str) -> int:
+        return self.infos[name].compress_size
+
     def open(self, name: str) -> BinaryIO:
         info = self.infos[name]
-        if info.file_size > MAX_NESTED:
-            raise UnreadableError("it unpacks to more than 4 GB")
+        if info.file_size > plausible(info.compress_size):
+            raise UnreadableError("it unpacks to an implausible size")
         return self.archive.open(info)
 
 
@@ -220,6 +223,9 @@ class _Tar:
 
     def names(self) -> list[str]:
         return list(self.infos)
+
+    def packed(self, name: str) -> int:
+        return self.infos[name].size
 
     def open(self, name: str) -> BinaryIO:
         return self.archive.extractfile(self.infos[name])
@@ -232,6 +238,9 @@ class _Gzip:
     def names(self) -> list[str]:
         return [self.name]
 
+    def packed(self, name: str) -> int:
+        return self.file.seek(0, os.SEEK_END)
+
     def open(self, name: str) -> BinaryIO:
         self.file.seek(0)
         return gzip.GzipFile(fileobj=self.file)
@@ -242,7 +251,7 @@ def _container(path: str, members: tuple[str, ...], stamp: int) -> _Container:
     """An archive, open; `stamp` is the date of the outermost one, so that no old one is kept."""
     if members:
         outer = _container(path, members[:-1], stamp)
-        limit = min(MAX_NESTED, (1 << 20) + MAX_DEFLATION * Path(path).stat().st_size)
+        limit = min(MAX_NESTED, plausible(outer.packed(members[-1])))
         file = _spilled(outer.open(members[-1]), limit)
     else:
         file = Path(path).open("rb")  # noqa: SIM115 - lives as long as its archive
@@ -270,6 +279,11 @@ def _spilled(stream: BinaryIO, limit: int) -> BinaryIO:
                 raise UnreadableError("it unpacks to an implausible size")
     file.seek(0)
     return file
+
+
+def plausible(packed: int) -> int:
+    """The most that so many bytes unpack to, if they are neither damaged nor an attack."""
+    return (1 << 24) + MAX_DEFLATION * packed
 
 
 def _inflate(content: bytes) -> bytes:

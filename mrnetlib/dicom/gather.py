@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrnetlib.dicom.archives import SUFFIXES, File
+from mrnetlib.dicom.archives import SUFFIXES, File, UnreadableError
 from mrnetlib.dicom.identity import Identity, identity, several_people
 from mrnetlib.dicom.sources import Lost, Walk, heads, told
 
@@ -22,7 +22,8 @@ class Gathered:
     ``studies`` by StudyInstanceUID, or by ``folder ...`` where files do not name one; ``refused``,
     why some of them are not examined; ``faults``, what is wrong with others all the same;
     ``kin``, what parts of one exam share; ``lost``, what of the source cannot be laid to any one
-    study; ``others``, how many files are not DICOM.
+    study; ``others`` and ``copies``, how many files are not DICOM and how many came before,
+    byte for byte.
     """
 
     studies: dict[str, list[File]] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Gathered:
     kin: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     lost: list[str] = field(default_factory=list)
     others: int = 0
+    copies: int = 0
 
 
 def gather(source: Path, walk: Walk | None = None) -> Gathered:
@@ -48,9 +50,12 @@ def gather(source: Path, walk: Walk | None = None) -> Gathered:
     gathered, people = Gathered(), defaultdict(Counter)
     series, folders = defaultdict(set), defaultdict(Counter)
     unnamed: list[tuple[File, Identity, bool]] = []
+    starts: dict[int, File] = {}
     for file, head in heads(source, walk):
         said = identity(file, head)
-        if said is None:
+        if said and said.study and _same(file, starts.setdefault(hash(head), file)):
+            gathered.copies += 1
+        elif said is None:
             gathered.others += 1
         elif not said.study:
             empty = head == b"" and not file.location[-1].lower().endswith(SUFFIXES)
@@ -79,6 +84,17 @@ def gather(source: Path, walk: Walk | None = None) -> Gathered:
         if reason := several_people(people[key]):
             gathered.refused.setdefault(key, reason)
     return gathered
+
+
+def _same(file: File, other: File) -> bool:
+    """Whether a file is a copy of another, as where an archive lies beside what was in it."""
+    if file is other:
+        return False
+    try:
+        with file.open() as one, other.open() as two:
+            return one.read() == two.read()
+    except UnreadableError:
+        return False
 
 
 def _kin(said: Identity) -> set[str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pydicom import dcmread
 
-from mrnetlib.dicom.archives import MAX_DEFLATION, File, UnreadableError, is_archive, is_dicom, why
+from mrnetlib.dicom.archives import File, UnreadableError, is_archive, is_dicom, plausible, why
 from mrnetlib.files import InputError
 
 #: Folders in which systems and tools keep their own things, copies of the user's among them.
@@ -109,7 +109,7 @@ def _unpacked(file: File, walk: Walk, spent: list[int]) -> Iterator[tuple[File, 
     try:
         inside, unpacked = file.contents()
         spent.append(unpacked)
-        if sum(spent) > max(_UNPACKED_AT_LEAST, MAX_DEFLATION * Path(file.path).stat().st_size):
+        if sum(spent) > max(_UNPACKED_AT_LEAST, plausible(Path(file.path).stat().st_size)):
             raise UnreadableError("it unpacks to an implausible size")
     except UnreadableError as error:
         walk.lost.append(Lost("archive", str(error), file.folder))

@@ -181,6 +181,8 @@ def _summary(
         lines.append(f"{short} of them lack a plane: see {report}")
     if gathered.others:
         lines.append(f"{gathered.others} files were no DICOM and were passed over")
+    if gathered.copies:
+        lines.append(f"{gathered.copies} files came twice, byte for byte; one of each was read")
     if unlabelled := len(gathered.studies) - count:
         lines.append(f"{unlabelled} studies have no line in the labels and were left out")
     studies = {exam: reason for exam, reason in failed.items() if exam != "-"}

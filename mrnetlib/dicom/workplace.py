@@ -175,7 +175,7 @@ def _left(place: Workplace) -> str:
         shutil.rmtree(place.folder, ignore_errors=True)
         return "Nothing was kept; the same command starts from the beginning."
     return (
-        f"{count} finished exam{'' if count == 1 else 's'} are kept in {place.folder}; the same "
+        f"{count} finished exam{' is' if count == 1 else 's are'} kept in {place.folder}; the same "
         "command goes on from there. To start afresh, remove that folder."
     )
 
