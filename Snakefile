@@ -265,7 +265,10 @@ rule choices_preparation:
             if SETTINGS.standardize and SETTINGS.weights == "pretrained"
         ],
         f"{DATA}/runs/choices_preparation.json",
-    params: settings("preprocessing", "pretraining"), code("exams", "training"),
+    params:
+        settings("preprocessing", "pretraining"),
+        code("exams", "training"),
+        weights=SETTINGS.weights,
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     shell: "{MRNETLIB} retrain --study {STUDY.name}"
