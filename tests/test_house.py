@@ -1,5 +1,6 @@
 """The house as CONTRIBUTING.md describes it: rooms, their sizes, and who may use whom."""
 
+import ast
 import importlib.util
 import pkgutil
 import re
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "mrnetlib"
 MODULES = sorted(LIBRARY.rglob("*.py"))
 LONGEST = 320
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,52 @@ def test_nothing_imports_a_leaf_but_its_users(drawer):
         assert graph[part] <= {"names", "files"}
     assert not graph["study"] & {"training", "exams", "phantom", "dicom"}
     assert "evaluation" not in graph["exams"] | graph["fusion"]
+
+
+def test_a_name_is_imported_from_where_it_is_defined():
+    defined, wrong = {}, []
+    for path in MODULES:
+        tree = ast.parse(path.read_bytes())
+        names = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        stored = (n for n in ast.walk(tree) if isinstance(n, ast.Name))
+        names |= {n.id for n in stored if isinstance(n.ctx, ast.Store)}
+        words = path.relative_to(LIBRARY).with_suffix("").parts
+        defined[".".join(["mrnetlib", *words])] = names
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            known = defined.get(getattr(node, "module", None))
+            if isinstance(node, ast.ImportFrom) and known is not None:
+                wrong += [(path.name, a.name) for a in node.names if a.name not in known]
+    assert wrong == []
+
+
+def lines_of_code(*parts):
+    """Lines of the library without blanks, comments and docstrings."""
+    count = 0
+    for path in MODULES:
+        if path.relative_to(LIBRARY).parts[0] in parts:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            words = set()
+            for node in ast.walk(ast.parse("\n".join(lines))):
+                first = node.body[0] if isinstance(node, DOCUMENTED) and node.body else None
+                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    words |= set(range(first.lineno, first.end_lineno + 1))
+            code = [line for n, line in enumerate(lines, 1) if n not in words and line.strip()]
+            count += sum(not line.lstrip().startswith("#") for line in code)
+    return count
+
+
+def test_the_readme_says_how_large_the_parts_are():
+    page = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    said = re.search(
+        r"some ([\d,]+) lines of code.*?door \(([\d,]+)\).*?knee \(([\d,]+)\).*?"
+        r"pictures \(([\d,]+)\)", page
+    )  # fmt: skip
+    beside = ["dicom"], ["phantom"], ["figures"]
+    parts = {path.relative_to(LIBRARY).parts[0] for path in MODULES}
+    study = sorted(parts - {"dicom", "phantom", "figures"})
+    for number, chosen in zip(said.groups(), (study, *beside), strict=True):
+        assert abs(lines_of_code(*chosen) / int(number.replace(",", "")) - 1) < 0.1
 
 
 def test_the_picture_of_the_packages_is_that_of_the_imports(drawer):

@@ -8,7 +8,7 @@ import torch
 from conftest import tiny_network
 from torch.nn import functional
 
-from mrnetlib.evaluation.metrics import auc
+from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError
 from mrnetlib.settings import Settings

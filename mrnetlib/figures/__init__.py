@@ -5,11 +5,11 @@ Each takes plain arrays or tables and a `caption`, the study's name as
 of its notebook still says whose knees it shows.
 """
 
+from mrnetlib.figures.calibration import calibration_curves
 from mrnetlib.figures.counts import histograms, label_counts, slices_per_exam
 from mrnetlib.figures.exams import augmentation_gallery, exam, mosaic
 from mrnetlib.figures.pipeline import pipeline
 from mrnetlib.figures.results import (
-    calibration_curves,
     confusion_matrices,
     fusion_weights,
     roc_curves,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mrnetlib.evaluation.metrics import auc
+from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError
 from mrnetlib.settings import Settings, values_of
