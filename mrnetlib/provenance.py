@@ -78,9 +78,10 @@ def _word(value: Any) -> str:
 
 
 def commit(root: Path) -> dict[str, Any]:
-    """The git commit of the code and whether tracked code was changed since; null without git.
+    """The git commit of the code and whether tracked code was changed since.
 
-    Results are left out of the comparison: a run that writes them does not change the code.
+    Both are null without git, and in a folder of another repository, whose commit says nothing of
+    this code. Results are left out of the comparison: a run that writes them does not change it.
     """
     try:
         status = ["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"]
@@ -88,9 +89,11 @@ def commit(root: Path) -> dict[str, Any]:
             subprocess.run(
                 ["git", *words], cwd=root, capture_output=True, text=True, check=True
             ).stdout.strip()
-            for words in (["rev-parse", "HEAD"], status)
+            for words in (["rev-parse", "HEAD"], status, ["rev-parse", "--show-toplevel"])
         ]
     except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "changed_since": None}
+    if Path(outputs[2]).resolve() != Path(root).resolve():
         return {"commit": None, "changed_since": None}
     return {"commit": outputs[0], "changed_since": bool(outputs[1])}
 

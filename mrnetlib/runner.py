@@ -25,6 +25,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+import mrnetlib
 from mrnetlib.files import InputError, write_text
 from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
 from mrnetlib.settings import did_you_mean
@@ -122,7 +123,17 @@ def run_notebook(
 
 
 def execute(path: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
-    """Run a notebook's cells in its folder; what they print goes to the terminal."""
+    """Run a notebook's cells in its folder; what they print goes to the terminal.
+
+    The kernel is this interpreter with this library, whatever other environment has put a kernel
+    of the same name where Jupyter would find it first.
+    """
+    for variable, folder in (
+        ("JUPYTER_PATH", Path(sys.prefix) / "share" / "jupyter"),
+        ("PYTHONPATH", Path(mrnetlib.__file__).parent.parent),
+    ):
+        known = [str(folder), os.environ.get(variable)]
+        os.environ[variable] = os.pathsep.join(filter(None, known))
     try:
         return papermill.execute_notebook(
             str(path),

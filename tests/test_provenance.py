@@ -124,6 +124,8 @@ def test_the_commit_says_whether_code_was_changed_but_not_results(tmp_path):
     git("add", ".")
     git("commit", "-m", "first")
     assert len(provenance.commit(tmp_path)["commit"]) == 40
+    inside = provenance.commit(tmp_path / "results")
+    assert inside == {"commit": None, "changed_since": None}, "another repository's is not its own"
     files.write_text(tmp_path / "results/table.csv", "new")
     assert provenance.commit(tmp_path)["changed_since"] is False
     files.write_text(tmp_path / "code.py", "new")

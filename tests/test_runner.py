@@ -8,6 +8,7 @@ import pytest
 from conftest import files_in, full_disk, write_notebook
 from nbformat.v4 import new_notebook
 
+import mrnetlib
 from mrnetlib import provenance, runner
 from mrnetlib.__main__ import build_parser, main
 from mrnetlib.files import InputError
@@ -38,6 +39,23 @@ def test_a_notebook_runs_with_its_parameters_and_becomes_a_page(study, capsys):
     assert note["versions"]["torch"]
     assert set(note["parts"]) == {"start", "imports", "drawing", "work", "report"}
     assert sum(note["parts"].values()) == pytest.approx(note["seconds"], abs=0.5)
+
+
+def test_the_kernel_is_this_environments(study, monkeypatch, capfd):
+    """Another environment's kernel and another clone's library lie where they are found first."""
+    others = study.root / "others"
+    kernel = {"argv": ["false", "-f", "{connection_file}"], "language": "python"}
+    spec = others / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps(kernel | {"display_name": "Another Python"}))
+    (others / "mrnetlib").mkdir()
+    (others / "mrnetlib" / "__init__.py").write_text("raise ImportError('of another clone')")
+    monkeypatch.setenv("JUPYTER_PATH", str(others))
+    monkeypatch.setenv("PYTHONPATH", str(others))
+    code = "import sys, mrnetlib\nprint(sys.executable, mrnetlib.__file__)"
+    write_notebook(study.root, "00_toy", code)
+    runner.run_notebook(study, "00_toy", {})
+    assert f"{sys.executable} {mrnetlib.__file__}" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
