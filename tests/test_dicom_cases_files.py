@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from dicom_files import AXIS, dataset, pattern, save, uid, write_series, write_study
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.sequence import Sequence
 
 from mrnetlib.__main__ import main
 from mrnetlib.dicom import archives, convert, read_study, sources
@@ -270,6 +272,34 @@ def test_a_source_that_may_not_be_read_is_an_input_error(tmp_path, monkeypatch, 
     assert "permission to read it is denied" in capsys.readouterr().err
     assert main(["preprocess", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 1
     assert "not found" in capsys.readouterr().err
+
+
+def test_a_source_behind_a_locked_folder_is_an_input_error(tmp_path, monkeypatch):
+    real = Path.stat
+
+    def stat(self, **options):
+        if self.name == "secret":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(self, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(InputError, match="secret: permission to read it is denied"):
+        convert(tmp_path / "secret", tmp_path / "out", **QUIET)
+
+
+def test_a_dicomdir_that_may_not_be_read_or_lists_nothing_is_named(tmp_path, monkeypatch):
+    index = FileDataset("", {}, file_meta=dataset(pattern(0)).file_meta, preamble=bytes(128))
+    index.DirectoryRecordSequence = Sequence([Dataset()])
+    path = save(index, tmp_path / "in" / "DICOMDIR")
+    with pytest.raises(InputError, match="lists no files"):
+        read_study(path)
+
+    def no(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(sources, "dcmread", no)
+    with pytest.raises(InputError, match="permission to read it is denied"):
+        read_study(path)
 
 
 def test_empty_files_are_counted_where_they_may_have_been_images(tmp_path):

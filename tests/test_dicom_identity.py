@@ -93,8 +93,10 @@ def test_the_uid_is_pydicoms_whatever_the_syntax_and_what_stands_before(tmp_path
     dcmwrite(path, ds, enforce_file_format=True)
     if kind == "no preamble":
         path.write_bytes(path.read_bytes()[132:])
-    if kind == "other order":  # PatientID comes again behind the pixels
-        path.write_bytes(path.read_bytes() + b"\x10\x00\x20\x00LO\x02\x00P1")
+    if kind == "other order":  # an element of group 16 before those of group 8
+        first = b"\x08\x00\x08\x00CS"
+        content = path.read_bytes()
+        path.write_bytes(content.replace(first, b"\x10\x00\x40\x00CS\x00\x00" + first, 1))
     file = File(str(path))
     assert study_uid(file) == ds.StudyInstanceUID
     said = identity(file, file.head())

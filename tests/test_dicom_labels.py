@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from dicom_files import AXIS, dataset, enhanced, pattern, save, uid, write_series
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.sequence import Sequence
 
 from mrnetlib.__main__ import main
 from mrnetlib.dicom import convert
@@ -105,6 +107,21 @@ def test_a_source_of_one_study_may_be_the_folder_itself(tmp_path, monkeypatch):
     assert numbers(tmp_path, labels, "knee") == [4]
     monkeypatch.chdir(tmp_path / "knee")
     convert(".", tmp_path / "out2", labels=labels, **QUIET)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_exams_of_a_dicomdir_are_found(tmp_path):
+    records = []
+    for number in range(2):
+        study(tmp_path / "in" / str(number), number)
+        for path in sorted((tmp_path / "in" / str(number)).rglob("*.dcm")):
+            record = Dataset()
+            record.ReferencedFileID = list(path.relative_to(tmp_path / "in").parts)
+            records.append(record)
+    index = FileDataset("", {}, file_meta=dataset(pattern(0)).file_meta, preamble=bytes(128))
+    index.DirectoryRecordSequence = Sequence(records)
+    save(index, tmp_path / "in" / "DICOMDIR")
+    assert numbers(tmp_path, written(tmp_path, ["1,train,1,0,0"]), "in/DICOMDIR") == [1]
 
 
 def test_single_files_are_found_by_their_names(tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from dicom_files import AXIS, uid, write_series, write_study
 from mrnetlib.__main__ import main
 from mrnetlib.dicom import convert, workplace
 from mrnetlib.dicom.study import examine
+from mrnetlib.exams import intensity
 from mrnetlib.files import InputError
 
 CONVERT = sys.modules["mrnetlib.dicom.convert"]
@@ -112,7 +114,7 @@ def test_another_request_takes_nothing_over(source, tmp_path, monkeypatch, chang
     seen = stopping(monkeypatch, 9, None)
     one = next((source / "study5" / "axial").iterdir())
     if change == "file":
-        one.with_name("new.dcm").write_bytes(one.read_bytes())
+        one.with_name("new.dcm").write_bytes(one.read_bytes()[:-2])
     if change == "date":
         os.utime(one, (1, 1))
     done = convert(source, tmp_path / "out", **{**QUIET, **CHANGES.get(change, {})})
@@ -195,6 +197,62 @@ def test_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", unknown)
     with workplace.locked(tmp_path / "out"):
         assert (tmp_path / ".out.lock").exists()
+
+
+def test_windows_locks_a_byte(tmp_path, monkeypatch):
+    held = []
+
+    def locking(number, mode, count):
+        if held:
+            raise OSError(errno.EACCES, "locked")
+        held.append((mode, count))
+
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    with workplace.locked(tmp_path / "out"):
+        assert held == [(2, 1)]
+        with (
+            pytest.raises(InputError, match=f"process {os.getpid()}"),
+            workplace.locked(tmp_path / "out"),
+        ):
+            pass
+
+
+REQUESTS = {
+    "split": ({"split": "valid"}, "split: 'valid'"),
+    "size": ({"size": 8}, "size: 8, expected 16 to 2048"),
+    "both": ({"learn_landmarks": True}, "either given or learned"),
+    "planes": ({}, "no landmarks for axial, coronal, sagittal"),
+    "no train": ({"learn_landmarks": True, "landmarks": None}, "learned on training exams"),
+}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_requests_that_cannot_be_met_are_refused_at_once(source, tmp_path, kind):
+    changes, reason = REQUESTS[kind]
+    intensity.save(tmp_path / "landmarks.json", {})
+    asked = {**QUIET, "landmarks": tmp_path / "landmarks.json", **changes}
+    with pytest.raises(InputError, match=reason):
+        convert(source, tmp_path / "out", **asked)
+    assert not (tmp_path / "out").exists() and not partial(tmp_path)
+
+
+def test_what_goes_wrong_in_a_study_is_called_what_it_is(source, tmp_path, monkeypatch):
+    for error, words in ((MemoryError(), "not memory enough"), (KeyError("x"), "(KeyError)")):
+        monkeypatch.setattr(
+            CONVERT, "examine", lambda *_, error=error: (_ for _ in ()).throw(error)
+        )
+        done = convert(source, tmp_path / type(error).__name__, **QUIET)
+        assert len(done.failed) == 6 and all(words in said for said in done.failed.values())
+    killed = CONVERT._crashed(SimpleNamespace(exam="0007"), -9)
+    assert killed.exam == "0007" and "want of memory" in killed.study.faults[0]
+
+
+def test_whatever_ends_a_conversion_leaves_no_empty_workplace(source, tmp_path, monkeypatch):
+    stopping(monkeypatch, 0, SystemExit(3))
+    with pytest.raises(SystemExit):
+        convert(source, tmp_path / "out", **QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_a_lock_that_was_just_removed_is_taken_anew(tmp_path, monkeypatch):

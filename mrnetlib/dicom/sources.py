@@ -81,8 +81,8 @@ def heads(source: Path, walk: Walk | None = None) -> Iterator[tuple[File, bytes 
         folder = stat.S_ISDIR(source.stat().st_mode)
     except FileNotFoundError:
         raise InputError(f"{source}: not found. Give a folder, a zip or a DICOMDIR.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{source}: {why(error)}. Look at its rights and its disk.") from None
+    except OSError as error:
+        raise InputError(f"{source}: {why(error)}.") from None
     if folder:
         files = _in_folder(source, walk)
     elif source.name.upper() == "DICOMDIR":
