@@ -205,7 +205,8 @@ def _convert(arguments: argparse.Namespace) -> int:
         kept = str(stop) or "Nothing was written; the same command starts from the beginning."
         print(f"stopped. {kept}", file=sys.stderr)
         return 128 + getattr(stop, "number", signal.SIGINT)
-    print(done.summary)
+    encoding = sys.stdout.encoding or "utf-8"
+    print(done.summary.encode(encoding, "backslashreplace").decode(encoding))
     if not (arguments.landmarks or arguments.learn_landmarks):
         print(
             "volumes hold raw values (uint16); standardize them with --landmarks, or learn "

@@ -109,7 +109,7 @@ def test_a_source_of_one_study_may_be_the_folder_itself(tmp_path, monkeypatch):
     convert(".", tmp_path / "out2", labels=labels, **QUIET)
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.filterwarnings("ignore:The value length")
 def test_exams_of_a_dicomdir_are_found(tmp_path):
     records = []
     for number in range(2):

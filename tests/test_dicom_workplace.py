@@ -290,6 +290,20 @@ def test_the_key_is_utf8_and_lossless(tmp_path):
     assert kept["study"].tolist() == [uid("study")] and key.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.skipif(os.name == "nt", reason="SKIPPED ALOUD: names are text on Windows")
+def test_an_output_of_an_old_name_is_written_and_named(source, tmp_path, capsys):
+    out = tmp_path / os.fsdecode(b"M\xfcller")
+    assert main(["preprocess", str(source), str(out), "--size", "24", "--workers", "1"]) == 0
+    assert "6 studies became exams in" in capsys.readouterr().out and (out / "exams.csv").exists()
+
+
+def test_the_folder_one_is_in_may_be_the_output(source, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert not convert(source, ".", **QUIET).failed
+    assert (tmp_path / "here" / "exams.csv").exists()
+
+
 def test_a_key_that_cannot_be_written_is_known_at_once(source, tmp_path, monkeypatch):
     monkeypatch.setattr(CONVERT, "examine", lambda *_: pytest.fail("hours of work"))
     (tmp_path / "file").touch()

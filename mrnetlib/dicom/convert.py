@@ -178,6 +178,8 @@ def convert(
         is written.
     """
     source, out = Path(source), Path(out)
+    if not out.name:  # "." and its like have no name, which the lock beside it needs
+        out = out.resolve()
     key_file = Path(key_file) if key_file is not None else None
     if not 16 <= size <= 2048:
         raise InputError(f"size: {size}, expected 16 to 2048 pixels; MRNet's slices have {SIZE}.")

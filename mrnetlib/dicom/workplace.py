@@ -86,7 +86,9 @@ def locked(out: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}).") from None
     if file is None:
-        holder = path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
+        holder = "unknown"
+        with contextlib.suppress(OSError):  # it may have ended just now
+            holder = path.read_text(encoding="ascii", errors="replace").strip() or holder
         raise InputError(
             f"{out}: another conversion (process {holder}) is writing it. Wait for it, or choose "
             "another folder."
