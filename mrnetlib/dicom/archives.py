@@ -144,14 +144,21 @@ class File(NamedTuple):
     @property
     def folder(self) -> str:
         """Where the file lies, inside its archive too."""
+        if not self.members:
+            return os.path.dirname(self.path) or os.curdir  # noqa: PTH120 - for every file
         return str(Path(*self.location[:-1]))
+
+    @property
+    def name(self) -> str:
+        """The last of the names."""
+        return self.location[-1] if self.members else os.path.basename(self.path)  # noqa: PTH119
 
     def means_dicom(self) -> bool:
         """Whether content or name claim to be DICOM, or the file cannot even be opened.
 
         An empty file has a claim where its name has no suffix either, as scanners write them.
         """
-        head, path = self.head(), Path(self.location[-1])
+        head, path = self.head(), Path(self.name)
         if head == b"" and not path.name.startswith(".") and not path.suffix.strip(".0123456789"):
             return True
         return head is None or path.suffix.lower() in SUFFIXES or is_dicom(head)

@@ -58,14 +58,15 @@ def gather(source: Path, walk: Walk | None = None) -> Gathered:
         elif said is None:
             gathered.others += 1
         elif not said.study:
-            empty = head == b"" and not file.location[-1].lower().endswith(SUFFIXES)
+            empty = head == b"" and not file.name.lower().endswith(SUFFIXES)
             unnamed.append((file, said, empty))
         else:
             gathered.studies.setdefault(said.study, []).append(file)
             gathered.kin[said.study].update(_kin(said))
             people[said.study][said.patient] += 1
-            series[file.folder, said.series].add(said.study)
-            folders[file.folder][said.study] += not said.many_frames
+            folder = file.folder
+            series[folder, said.series].add(said.study)
+            folders[folder][said.study] += not said.many_frames
     around = _around(folders, source)
     for file, said, empty in unnamed:
         key = _sole(file.folder, around, str(source)) or f"folder {file.folder}"

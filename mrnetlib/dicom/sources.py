@@ -102,7 +102,7 @@ def heads(source: Path, walk: Walk | None = None) -> Iterator[tuple[File, bytes 
 def _unpacked(file: File, walk: Walk, spent: list[int]) -> Iterator[tuple[File, bytes | None]]:
     """A file, or the files in it where it is an archive; `spent` are bytes of nested archives."""
     head = file.head()
-    named = file.location[-1].lower().endswith(".zip")
+    named = file.name.lower().endswith(".zip")
     if head is None or is_dicom(head) or not (named or is_archive(head)):
         yield file, head
         return
@@ -115,7 +115,7 @@ def _unpacked(file: File, walk: Walk, spent: list[int]) -> Iterator[tuple[File, 
         walk.lost.append(Lost("archive", str(error), file.folder))
         return
     for one in inside:
-        if not (_is_junk(one.location[-1]) or "__MACOSX" in one.location):
+        if not (_is_junk(one.name) or "__MACOSX" in one.location):
             yield from _unpacked(one, walk, spent)
 
 
@@ -150,7 +150,7 @@ def _in_folder(source: Path, walk: Walk) -> Iterator[File]:
                 if entry.name not in _HOUSEKEEPING:
                     inside.append(entry.path)
             elif entry.is_file() and not _is_junk(entry.name):
-                yield File(entry.path)
+                yield File(entry.path.removeprefix(os.curdir + os.sep))
         waiting += reversed(inside)
 
 
