@@ -77,6 +77,21 @@ def test_frames_of_reference_may_be_knees_but_one_for_each_series_is_none(tmp_pa
     assert len(study(tmp_path / "b").volumes) == 3
 
 
+def test_another_frame_of_reference_may_be_another_knee(tmp_path):
+    write_knee(tmp_path, FrameOfReferenceUID=uid("one"))
+    write_knee(tmp_path, 9, ("axial",), FrameOfReferenceUID=uid("two"))
+    found = study(tmp_path)
+    assert found.volumes["axial"].series.startswith("series 3") and not found.faults
+    assert "frame of reference is not that of the other planes" in found.rows[-1]["reason"]
+    assert study(tmp_path, "axial=series:4").volumes["axial"].series.startswith("series 4")
+
+
+def test_two_whole_sets_near_each_other_are_two_narrow_knees(tmp_path):
+    write_knee(tmp_path, x=-30)
+    write_knee(tmp_path, 11, x=30)
+    assert "two knees: series 1, 2, 3 show the right one" in the_fault(tmp_path)
+
+
 def test_both_knees_in_one_series(tmp_path):
     for knee, x in enumerate((-65.0, 65.0)):
         write_series(

@@ -115,6 +115,15 @@ def test_an_acquisition_of_which_images_are_lost_at_the_end(tmp_path):
     assert "an acquisition has 3 of 4 announced images" in the_fault(tmp_path)
 
 
+def test_an_echo_that_has_fewer_slices_than_another(tmp_path):
+    for echo in (1, 2):
+        said = {"EchoNumbers": echo, "EchoTime": 35 * echo, "InstanceNumber": None}
+        write_series(tmp_path / str(echo), count=9 - echo, **said)
+    found = study(tmp_path)
+    assert_whole(found)
+    assert "7 of the 8 slices that part 1.1 of its series has" in found.rows[1]["reason"]
+
+
 def test_parts_of_a_concatenation(tmp_path):
     write_series(tmp_path, InConcatenationTotalNumber=9)
     assert "8 of the 9 files of a concatenation" in the_fault(tmp_path)

@@ -7,7 +7,7 @@ reference and the part of the body. Whoever wants one of two knees names a serie
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -17,16 +17,20 @@ from mrnetlib.dicom.stacks import SAME_KNEE, Stack
 from mrnetlib.names import PLANES
 
 #: Stacks farther apart than this along y or z, in mm, show two joints.
-SAME_JOINT = 100.0
+SAME_JOINT = 180.0
+
+#: Whole sets of planes that lie farther apart than this across, in mm, may be two narrow knees.
+SAME_SET = 50.0
 
 #: Coronal and axial pictures wider than this across both legs, in mm, may show both knees, and so
 #: may a sagittal stack that reaches farther than this.
-WIDE, WIDE_STACK = 250.0, 180.0
+WIDE, WIDE_STACK = 280.0, 180.0
 
 #: A wide picture whose middle is farther than this from the knee, in mm, shows the other one too.
 OFF_CENTRE = 40.0
 
 OTHER_KNEE = "it shows the other knee, or may do so"
+OTHER_FRAME = "its frame of reference is not that of the other planes, so it may show another knee"
 
 _KNEE = re.compile(r"\b(KNEES?|KNIE\w*|GENOUX?|RODILLAS?|GINOCCHIO|PATELLA)\b")
 _OTHER_JOINT = re.compile(
@@ -95,6 +99,7 @@ def select(stacks: list[Stack], preferences: list[Preference]) -> Selection:
     for stack in [s for s in narrow if joint is not None and s not in joint]:
         found.leave([stack], _far(stack, knee))
     found.leave([s for s in narrow if s not in knee], OTHER_KNEE)
+    found.leave(_other_frames(knee, named), OTHER_FRAME)
     _place_wide(found, wide, knee)
     return found
 
@@ -161,8 +166,7 @@ def _far(stack: Stack, knee: list[Stack]) -> str:
     offset = stack.centre - sum(other.centre for other in knee) / len(knee)
     axis = int(abs(offset).argmax())
     where = ("beside", "before or behind", "above or below")[axis]
-    frames = {other.images[0].header.frame_of_reference for other in knee}
-    known = stack.images[0].header.frame_of_reference in frames
+    known = _frame_of_reference(stack) in map(_frame_of_reference, knee)
     return (
         f"it lies {abs(offset[axis]):.0f} mm {where} the knee's series"
         f"{'' if known else ', in another frame of reference,'} and shows another part of the body"
@@ -207,16 +211,16 @@ def _knees(stacks: list[Stack]) -> list[list[Stack]]:
 
 
 def _by_side(stacks: list[Stack]) -> list[list[Stack]]:
-    sides = {side(stack) for stack in stacks} - {""}
-    if len(sides) > 1:
+    """Stacks of one place by what the files say, else in two whole sets that may be two knees."""
+    if len({side(stack) for stack in stacks} - {""}) > 1:
         return _grouped(stacks, side)
-    frames = _grouped(stacks, lambda stack: stack.images[0].header.frame_of_reference)
-    if "" in {side(stack) for stack in stacks} and sum(_planes(part) > 1 for part in frames) > 1:
-        return frames
-    return [stacks]
+    sets = [_cut(stacks, (0, SAME_SET))]
+    if "" in {side(stack) for stack in stacks}:
+        sets.append(_grouped(stacks, _frame_of_reference))
+    return next((one for one in sets if sum(_planes(part) > 1 for part in one) > 1), [stacks])
 
 
-def _grouped(stacks: list[Stack], key) -> list[list[Stack]]:
+def _grouped(stacks: list[Stack], key: Callable[[Stack], Hashable]) -> list[list[Stack]]:
     groups: dict[Hashable, list[Stack]] = defaultdict(list)
     for stack in stacks:
         groups[key(stack)].append(stack)
@@ -235,7 +239,25 @@ def _opposite(one: list[Stack], other: list[Stack]) -> bool:
     """Whether two groups are a right and a left knee, by what is said or by where they lie."""
     if len(_sides(one) | _sides(other)) > 1:
         return True
-    return abs(_across(one) - _across(other)) > SAME_KNEE
+    return abs(_across(one) - _across(other)) > SAME_SET
+
+
+def _other_frames(knee: list[Stack], named: list[Stack]) -> list[Stack]:
+    """Stacks whose plane the frame of reference of most planes has too; they may be another knee's.
+
+    Those of which the file says the side are this knee's, or they would not be here.
+    """
+    frames = _grouped(knee, _frame_of_reference)
+    main = max(frames, key=_planes)
+    planes = {stack.plane for stack in main}
+    if len(planes) < 2:
+        return []
+    others = [stack for stack in knee if stack not in main and stack not in named]
+    return [stack for stack in others if stack.plane in planes and not side(stack)]
+
+
+def _frame_of_reference(stack: Stack) -> str:
+    return stack.images[0].header.frame_of_reference
 
 
 def _named_knee(knees: list[list[Stack]], named: list[Stack]) -> list[Stack] | None:
@@ -270,7 +292,7 @@ def _two_knees(knees: list[list[Stack]]) -> str:
     groups: dict[str, list[Stack]] = {"right": [], "left": [], "unsaid": []}
     middle = (min(map(_across, knees)) + max(map(_across, knees))) / 2
     for knee in knees:
-        apart = max(abs(_across(knee) - _across(other)) for other in knees) > SAME_KNEE
+        apart = max(abs(_across(knee) - _across(other)) for other in knees) > SAME_SET
         right = _across(knee) < middle if apart else "R" in _sides(knee)
         known = apart or _sides(knee)
         groups["unsaid" if not known else "right" if right else "left"] += knee

@@ -18,7 +18,7 @@ GAP = 1.5
 MIN_STACK = 4
 
 #: Series of one exam whose centres are farther apart than this across, in mm, show two knees.
-SAME_KNEE = 80.0
+SAME_KNEE = 90.0
 
 #: Distances between neighbours that differ from the usual one by more than this share are uneven.
 UNEVEN = 0.25

@@ -39,6 +39,7 @@ def announce(stacks: list[Stack]) -> None:
             stack.lacking = (
                 whole
                 or _fewer_places(stack, usable)
+                or _fewer_than_another(stack, usable)
                 or _missing_numbers(stack, numbers[number], others, len(members) == 1)
                 or _room(stack)
             )
@@ -95,6 +96,20 @@ def _fewer_places(stack: Stack, stacks: list[Stack]) -> str:
     if not places < announced <= MANY:
         return ""
     return f"it is cut short: {places} of the {announced} slices that its header announces"
+
+
+def _fewer_than_another(stack: Stack, stacks: list[Stack]) -> str:
+    """What another echo or acquisition of the series has more, where it has all of these too."""
+    places = set(np.round(heights_of(stack.images), 1))
+    for other in stacks:
+        parallel = other.plane == stack.plane and np.allclose(other.frame, stack.frame, atol=0.01)
+        more = set(np.round(heights_of(other.images), 1)) if parallel else set()
+        if places < more:
+            return (
+                f"it is cut short: {len(places)} of the {len(more)} slices that part {other.name} "
+                "of its series has"
+            )
+    return ""
 
 
 def _missing_numbers(stack: Stack, numbers: set[int], others: list[set[int]], alone: bool) -> str:
