@@ -237,6 +237,11 @@ def test_fat_is_suppressed_or_water_alone_is_shown(tmp_path, better):
     assert_whole(study(tmp_path), "axial")
 
 
+def unclear(ds):
+    """GE's element as a phase image has it, its VR lost on the way."""
+    ds.add_new(0x0043102F, "UN", b"\1\0")
+
+
 def test_phase_by_ges_own_element_and_nobody_elses(tmp_path):
     def claim(creator, kind, block=0x10):
         def mend(ds, index):
@@ -249,6 +254,9 @@ def test_phase_by_ges_own_element_and_nobody_elses(tmp_path):
         first, second = ({"mend": claim(creator, kind, block)} for kind in (0, 1))
         two_series(tmp_path / name, first, second)
         assert_whole(study(tmp_path / name), "axial")
+    unknown = {"mend": lambda ds, i: claim("GEMS_PARM_01", 0)(ds, i) or unclear(ds)}
+    two_series(tmp_path / "d", {}, unknown)
+    assert_whole(study(tmp_path / "d"), "axial")
     write_series(tmp_path / "c", mend=claim("SOMEBODY ELSE", 1))
     assert_whole(study(tmp_path / "c"))
 
@@ -298,6 +306,15 @@ def test_nothing_slight_stands_in_for_a_faulty_series(tmp_path, stopgap):
     two_series(tmp_path, holed, stopgap)
     assert "1 slice is missing" in the_fault(tmp_path)
     assert not study(tmp_path).volumes
+
+
+def test_nothing_slight_stands_in_for_a_series_of_pieces(tmp_path):
+    halves = {"image": lambda i: pattern(i, 24, 24 + 8 * (i // 4))}
+    two_series(tmp_path / "a", halves, {"ScanningSequence": "GR"})
+    assert "like one stack" in the_fault(tmp_path / "a")
+    lost = {"ImageOrientationPatient": lambda i: [1, 0, 0, 0, 1, 0] if i else None}
+    two_series(tmp_path / "b", lost, {"ScanningSequence": "GR"})
+    assert "1 of 8 images have no usable orientation" in the_fault(tmp_path / "b")
 
 
 def test_a_series_that_is_named_may_stand_in(tmp_path):

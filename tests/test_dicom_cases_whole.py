@@ -32,6 +32,11 @@ def test_uids_and_numbers_that_change_from_file_to_file(tmp_path):
     assert_whole(study(tmp_path), note="8 SeriesInstanceUIDs")
 
 
+def test_slices_that_nothing_brings_together(tmp_path):
+    write_series(tmp_path, EchoTime=lambda i: 60 + i, **SEPARATE)
+    assert "8 sagittal series of a slice or a few each" in the_fault(tmp_path)
+
+
 def test_two_echoes_without_series(tmp_path):
     for echo, time in ((1, 20), (2, 70)):
         said = {"EchoNumbers": echo, "EchoTime": time, "SeriesNumber": None}

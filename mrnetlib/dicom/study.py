@@ -132,11 +132,16 @@ def _taken(stack: Stack, reason: str) -> str:
 
 
 def _try_plane(
-    stacks: list[Stack], preferences: list[Preference], allow_gaps: bool, study: Examination
+    stacks: list[Stack],
+    faulty: list[Stack],
+    preferences: list[Preference],
+    allow_gaps: bool,
+    study: Examination,
 ) -> list[Stack]:
     """Take the best stack of one plane that can be read; say of the others why they were not.
 
-    Returns the one taken, or none.
+    `faulty` are stacks refused before, of the plane or of an unknown one. Returns the one taken,
+    or none.
     """
     usable = []
     for stack in stacks:
@@ -145,21 +150,24 @@ def _try_plane(
             usable.append(stack)
         except Refused as refusal:
             stack.refused = refusal
+    named = [s for s in usable if any(p.kind == "series" and p.matches(s) for p in preferences)]
+    if not named and len(usable) >= MIN_STACK and all(len(s.images) < MIN_STACK for s in usable):
+        _refuse_crumbs(usable, study)
+        return []
     while usable:
         best, reason = choose(usable, preferences)
-        usable.remove(best)
         try:
-            faulty = [stack for stack in stacks if stack.refused and stack.refused.fault]
-            _check_stopgap(best, faulty, preferences)
+            refused = faulty + [s for s in stacks if s.refused and s.refused.fault]
+            if best not in named:
+                _check_stopgap(best, refused)
+            usable.remove(best)
             study.volumes[best.plane] = _read_volume(best, reason, allow_gaps)
         except Refused as refusal:
             best.refused = refusal
+            usable = [stack for stack in usable if stack is not best]
             continue
-        note = (
-            f"; {len(faulty)} other {best.plane} series had a fault and were refused"
-            if faulty
-            else ""
-        )
+        count = sum(stack.plane == best.plane for stack in refused)
+        note = f"; {count} other {best.plane} series had a fault, see there" if count else ""
         study.rows.append(_row(best, "taken", _taken(best, reason) + note))
         other = f"usable; {describe(best)} was taken instead, {reason}"
         study.rows += [_row(stack, "left", other) for stack in usable]
@@ -167,14 +175,12 @@ def _try_plane(
     return []
 
 
-def _check_stopgap(stack: Stack, faulty: list[Stack], preferences: list[Preference]) -> None:
+def _check_stopgap(stack: Stack, faulty: list[Stack]) -> None:
     """Refuse what is no knee series of its own in place of one that is faulty.
 
     A whole series of another weighting may stand in; a gradient echo without a name, as
-    calibrations are, or a few slices may not, unless the user names it.
+    calibrations are, or a few slices may not.
     """
-    if any(one.kind == "series" and one.matches(stack) for one in preferences):
-        return
     slight = contrast(stack) in ("GRE", "") or len(stack.images) < MIN_STACK
     better = [
         other
@@ -187,6 +193,17 @@ def _check_stopgap(stack: Stack, faulty: list[Stack], preferences: list[Preferen
             f"name it with --prefer {stack.plane}=series:{stack.name}",
             fault=False,
         )
+
+
+def _refuse_crumbs(stacks: list[Stack], study: Examination) -> None:
+    """Refuse the slices of a series that was taken apart beyond putting together, all at once."""
+    reason = (
+        f"{len(stacks)} {stacks[0].plane} series of a slice or a few each; their "
+        "SeriesInstanceUIDs changed from file to file and nothing tells what belongs together"
+    )
+    study.faults.append(reason)
+    for stack in stacks:
+        stack.refused = Refused(reason, fault=False)
 
 
 def _select(stacks: list[Stack], preferences: list[Preference], study: Examination) -> list[Stack]:
@@ -217,7 +234,8 @@ def examine(
     taken = []
     for plane in PLANES:
         candidates = [stack for stack in usable if stack.plane == plane]
-        taken += _try_plane(candidates, preferences or [], allow_gaps, study)
+        faulty = [s for s in stacks if s.refused and s.refused.fault and s.plane in (plane, "")]
+        taken += _try_plane(candidates, faulty, preferences or [], allow_gaps, study)
     refused = [stack for stack in stacks if stack.refused is not None]
     study.rows += [_row(stack, "refused", stack.refused.reason) for stack in refused]
     study.rows.sort(key=lambda row: (row["series"], len(str(row["part"])), str(row["part"])))
