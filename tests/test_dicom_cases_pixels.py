@@ -86,6 +86,17 @@ def test_an_overlay_in_an_unknown_bit_is_refused_and_one_with_data_left_out(tmp_
     np.testing.assert_array_equal(read(tmp_path / "apart"), STACK)
 
 
+def test_an_overlay_below_the_stored_bits_and_one_within_the_picture(tmp_path):
+    high = {"BitsStored": 12, "HighBit": 15, "mend": overlaid(2)}
+    write_series(tmp_path / "below", image=lambda i: (pattern(i) << 4) | 4, **high)
+    np.testing.assert_array_equal(read(tmp_path / "below"), STACK)
+    write_series(tmp_path / "clear", mend=overlaid(14))
+    np.testing.assert_array_equal(read(tmp_path / "clear"), STACK)
+    write_series(tmp_path / "within", mend=overlaid(8))
+    with pytest.raises(InputError, match="in bit 8 of its pixels, which the picture uses too"):
+        read_study(tmp_path / "within")
+
+
 def padded(value, limit=None, dtype=np.int16):
     """A slice with padding in two columns that are air."""
 

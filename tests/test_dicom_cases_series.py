@@ -183,6 +183,14 @@ def test_a_picture_of_both_knees_beside_those_of_one(tmp_path):
     assert "may show both knees" in taken["reason"] and taken["decision"] == "taken"
 
 
+def test_a_picture_that_is_wider_than_the_others_and_beside_them(tmp_path):
+    said = {"PixelSpacing": [6, 6]}  # 138 mm wide
+    write_knee(tmp_path, 1, ("sagittal",), **said, y=-69, z=69, x=60)
+    write_knee(tmp_path, 2, ("coronal",), **said, z=69, x=5)
+    write_knee(tmp_path, 3, ("axial",), PixelSpacing=[10, 10], y=-115, x=-115)
+    assert "axial series 3: it is 230 mm wide and shows both knees" in the_fault(tmp_path)
+
+
 # ---------------------------------------------------------------- which series
 
 

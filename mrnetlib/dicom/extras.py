@@ -57,8 +57,8 @@ class Extras(NamedTuple):
 
     ``images`` and ``places`` are the numbers announced for its series, ``parts`` the files of a
     concatenation; ``padding`` is the range of stored values that mean outside of the picture;
-    ``overlay`` is the lowest bit of the pixels that an overlay is said to live in, 0 where no bit
-    is said, None where there is no such overlay. ``side`` is R, L or B (both), ``component``
+    ``overlays`` are the bits of the pixels that overlays are said to live in, 0 where no bit is
+    said. ``side`` is R, L or B (both), ``component``
     magnitude, phase, real or imaginary, ``suppressed`` says that attributes name a suppression of
     fat.
     """
@@ -67,7 +67,7 @@ class Extras(NamedTuple):
     places: int | None = None
     parts: int | None = None
     padding: tuple[int, int] | None = None
-    overlay: int | None = None
+    overlays: tuple[int, ...] = ()
     side: str = ""
     body_part: str = ""
     component: str = ""
@@ -98,7 +98,7 @@ def extras(data: Dataset, signed: bool, little: bool) -> Extras:
     if _PADDING in has:
         found["padding"] = _padding(data, signed, little)
     if not has.isdisjoint(_OVERLAYS):
-        found["overlay"] = _overlay(data, _OVERLAYS & has)
+        found["overlays"] = _overlays(data, _OVERLAYS & has)
     if sides := [one_side(text(data, tag)) for tag in _SIDES if tag in has]:
         found["side"] = next(filter(None, sides), "")
     if _BODY_PART in has or _REGION in has or _SHARED in has:
@@ -152,12 +152,11 @@ def _padding(data: Dataset, signed: bool, little: bool) -> tuple[int, int] | Non
     return (min(ends), max(ends)) if len(found[0]) == 2 else None
 
 
-def _overlay(data: Dataset, there: Set[int]) -> int | None:
-    bits = []
-    for group in {tag >> 16 for tag in there}:
-        if data.get_item(group << 16 | _OVERLAY_DATA) is None:
-            bits.append(int(number(data, group << 16 | 0x102) or 0))
-    return min((bit for bit in bits if bit > 0), default=0) if bits else None
+def _overlays(data: Dataset, there: Set[int]) -> tuple[int, ...]:
+    """Bits of the pixels with overlays: of those that have no data of their own."""
+    groups = sorted({tag >> 16 for tag in there})
+    within = [group for group in groups if data.get_item(group << 16 | _OVERLAY_DATA) is None]
+    return tuple(max(0, int(number(data, group << 16 | 0x102) or 0)) for group in within)
 
 
 def _body_part(data: Dataset, has: Set[int]) -> str:

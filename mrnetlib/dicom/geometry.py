@@ -4,6 +4,7 @@ Coordinates are DICOM's (LPS): x grows to the patient's left, y to the back, z t
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,11 +26,12 @@ SQUARE = 1e-3
 MAX_ASPECT = 10.0
 
 
+@lru_cache(1024)
 def frame_of(orientation: tuple[float, ...]) -> np.ndarray | None:
     """Unit vectors (3, 3) along the columns' index, the rows' index and the slice normal.
 
     `orientation` is ImageOrientationPatient, six direction cosines. None where they are no two
-    perpendicular unit vectors, within a hundredth.
+    perpendicular unit vectors, within a hundredth. Read-only: slices of a stack share it.
     """
     if len(orientation) != 6:
         return None
@@ -40,7 +42,9 @@ def frame_of(orientation: tuple[float, ...]) -> np.ndarray | None:
     across = across / lengths[0]
     down = down - (down @ across) * across
     down = down / np.linalg.norm(down)
-    return np.array([across, down, np.cross(across, down)])
+    frame = np.array([across, down, np.cross(across, down)])
+    frame.flags.writeable = False
+    return frame
 
 
 def plane_of(frame: np.ndarray) -> tuple[str, float]:

@@ -5,12 +5,12 @@ reference and the part of the body. Whoever wants one of two knees names a serie
 ``--prefer series:N``.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from mrnetlib.dicom.anatomy import is_knee, side
 from mrnetlib.dicom.choose import Preference
 from mrnetlib.dicom.kinds import said
 from mrnetlib.dicom.stacks import SAME_KNEE, Stack
@@ -26,19 +26,16 @@ SAME_SET = 50.0
 #: may a sagittal stack that reaches farther than this.
 WIDE, WIDE_STACK = 280.0, 180.0
 
+#: Among others, one that is this many times as wide as they are and wider than this, in mm.
+WIDER, WIDE_BESIDE = 1.4, 200.0
+
 #: A wide picture whose middle is farther than this from the knee, in mm, shows the other one too.
 OFF_CENTRE = 40.0
 
+_IN_PLANE = {"sagittal": (1, 2), "coronal": (0, 2), "axial": (0, 1)}
+
 OTHER_KNEE = "it shows the other knee, or may do so"
 OTHER_FRAME = "its frame of reference is not that of the other planes, so it may show another knee"
-
-_KNEE = re.compile(r"\b(KNEES?|KNIE\w*|GENOUX?|RODILLAS?|GINOCCHIO|PATELLA)\b")
-_OTHER_JOINT = re.compile(
-    r"\b(HIPS?|HUEFTE|HÜFTE|HANCHE|CADERA|PELVIS|BECKEN|ANKLES?|OSG|CHEVILLE|TOBILLO|FOOT|FUSS"
-    r"|SHOULDERS?|ELBOWS?|WRISTS?|HANDS?|HEAD|BRAIN|SKULL|NECK|[CTL]?SPINE|CHEST|ABDOMEN|PROSTATE)\b"
-)
-_RIGHT = re.compile(r"\b(RIGHT|RT|RECHTS|DROITE?|DERECH[AO]|R ?(KNEE|KNIE)|(KNEE|KNIE) R)\b")
-_LEFT = re.compile(r"\b(LEFT|LT|LINKS|GAUCHE|IZQUIERD[AO]|L ?(KNEE|KNIE)|(KNEE|KNIE) L)\b")
 
 
 @dataclass
@@ -96,51 +93,39 @@ def select(stacks: list[Stack], preferences: list[Preference]) -> Selection:
         found.fault = _two_knees(knees)
         return found
     knee = chosen or knees[0]
+    beside = [stack for stack in _wider(knee) if stack not in named]
+    wide, knee = wide + beside, [stack for stack in knee if stack not in beside]
     for stack in [s for s in narrow if joint is not None and s not in joint]:
         found.leave([stack], _far(stack, knee))
-    found.leave([s for s in narrow if s not in knee], OTHER_KNEE)
+    found.leave([s for s in narrow if s not in knee and s not in beside], OTHER_KNEE)
     found.leave(_other_frames(knee, named), OTHER_FRAME)
     _place_wide(found, wide, knee)
     return found
 
 
-def side(stack: Stack) -> str:
-    """R or L, B for both, "" where nothing says it: by the file's attributes, else its words."""
-    sides = {image.side for image in stack.images} - {""}
-    if sides:
-        return sides.pop() if len(sides) == 1 else "B"
-    for words in (said(stack.images[0].header.title), said(stack.images[0].header.description)):
-        right, left = bool(_RIGHT.search(words)), bool(_LEFT.search(words))
-        if right != left:
-            return "R" if right else "L"
-    return ""
-
-
-def _is_knee(stack: Stack, by_part: bool = False) -> bool | None:
-    """Whether words name the knee (True) or another joint (False); None where none does.
-
-    A description is written for each series; the part of the body is often written once for all
-    of them, and counts first only where it differs between them (`by_part`).
-    """
-    header = stack.images[0].header
-    sources = [header.title, header.description, header.extras.body_part]
-    for words in map(said, sources[::-1] if by_part else sources):
-        if _KNEE.search(words):
-            return True
-        if _OTHER_JOINT.search(words):
-            return False
-    return None
-
-
 def _leave_other_joints(found: Selection, named: list[Stack]) -> None:
     parts = {said(stack.images[0].header.extras.body_part) for stack in found.stacks} - {""}
-    others = [s for s in found.stacks if _is_knee(s, len(parts) > 1) is False and s not in named]
+    others = [s for s in found.stacks if is_knee(s, len(parts) > 1) is False and s not in named]
     found.leave(others, "its description or part of the body names another joint than the knee")
 
 
 def _is_wide(stack: Stack) -> bool:
     limit = WIDE_STACK if stack.plane == "sagittal" else WIDE
     return side(stack) == "B" or bool(stack.extent[0] > limit)
+
+
+def _wider(knee: list[Stack]) -> list[Stack]:
+    """Stacks much wider than the others and beside them: pictures of both knees among one's."""
+    sides = {stack: max(stack.extent[axis] for axis in _IN_PLANE[stack.plane]) for stack in knee}
+    usual = min(sides.values())
+    middle = [stack.centre[0] for stack in knee if sides[stack] < WIDER * usual]
+    return [
+        stack
+        for stack in knee
+        if sides[stack] >= WIDER * usual
+        and stack.extent[0] > WIDE_BESIDE
+        and abs(stack.centre[0] - sum(middle) / len(middle)) > OFF_CENTRE
+    ]
 
 
 def _note_wide(stacks: list[Stack]) -> None:
@@ -195,7 +180,7 @@ def _the_knee(joints: list[list[Stack]], named: list[Stack]) -> list[Stack] | No
     Where neither tells, the joints of which a series is named: who names several knows that they
     belong together. None where that is open.
     """
-    called = [joint for joint in joints if any(_is_knee(stack) for stack in joint)]
+    called = [joint for joint in joints if any(is_knee(stack) for stack in joint)]
     candidates = called or joints
     most = max(map(_planes, candidates))
     largest = [joint for joint in candidates if _planes(joint) == most]

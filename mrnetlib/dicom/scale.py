@@ -14,24 +14,42 @@ def masked(pixels: np.ndarray, header: Header) -> np.ndarray:
     """Values of which only the stored bits count (DICOM PS3.5 8.1.1); the same array if they do.
 
     What lies in the other bits is no part of the picture: an overlay with somebody's name, or
-    what the memory held. An overlay that is said to live among the stored bits ends them there.
+    what the memory held. An overlay that is said to live among the stored bits is left out where
+    it stands apart from the picture.
+
+    Raises
+    ------
+    UnreadableError
+        Where it does not.
     """
     allocated, stored, highest = header.bits
     width = 8 * pixels.dtype.itemsize
     if pixels.dtype.kind not in "ui":
         return pixels
-    if stored - 1 < highest < allocated:
-        pixels = pixels >> (highest + 1 - stored)
-        stored = min(stored, width)
-    if header.extras.overlay:
-        stored = min(stored, header.extras.overlay)
+    shift = highest + 1 - stored if stored - 1 < highest < allocated else 0
+    pixels = pixels >> shift if shift else pixels
+    for bit in header.extras.overlays:
+        if shift < bit < shift + stored:
+            pixels = _without_overlay(pixels, bit - shift)
     unused = width - stored
-    low, high = (
-        (-(1 << stored - 1), 1 << stored - 1) if pixels.dtype.kind == "i" else (0, 1 << stored)
-    )
+    signed = pixels.dtype.kind == "i"
+    low, high = (-(1 << stored - 1), 1 << stored - 1) if signed else (0, 1 << stored)
     if unused <= 0 or (pixels.max() < high and (low == 0 or pixels.min() >= low)):
         return pixels
     return (pixels << unused) >> unused
+
+
+def _without_overlay(pixels: np.ndarray, bit: int) -> np.ndarray:
+    """Values without one of their bits; a picture that reaches up to the bit may need it."""
+    there = (pixels >> bit) & 1 != 0
+    if not there.any():
+        return pixels
+    rest = pixels & ~(np.ones((), pixels.dtype) << bit)
+    if pixels.min() < 0 or rest.max() >> (bit - 1):
+        raise UnreadableError(
+            f"an overlay is said to lie in bit {bit} of its pixels, which the picture uses too"
+        )
+    return rest
 
 
 def same_scale(images: list[Image]) -> None:
@@ -47,7 +65,7 @@ def same_scale(images: list[Image]) -> None:
         raise UnreadableError(
             f"{without} of its {len(images)} images have no rescale slope and the others have one"
         )
-    if any(i.header.extras.overlay == 0 and i.header.bits[0] == i.header.bits[1] for i in images):
+    if any(0 in i.header.extras.overlays and i.header.bits[0] == i.header.bits[1] for i in images):
         raise UnreadableError(
             "an overlay lies in its pixels and nothing says in which bit; it may be a name"
         )
@@ -120,8 +138,10 @@ def _fill(values: np.ndarray, padding: np.ndarray, dark: bool) -> None:
 def _check_brightness(values: np.ndarray, images: list[Image]) -> None:
     """Refuse slices of 8 bits among others of more that are plainly on a scale of their own."""
     allocated = np.array([image.header.bits[0] for image in images])
+    if (allocated == allocated[0]).all():
+        return
     tops = [np.median([one.max() for one in values[allocated == bits]]) for bits in set(allocated)]
-    if len(tops) > 1 and max(tops) > OTHER_SCALE * max(min(tops), 1):
+    if max(tops) > OTHER_SCALE * max(min(tops), 1):
         raise UnreadableError(
             "its images allocate different numbers of bits and are on scales of their own, which "
             "no rescale brings together"
