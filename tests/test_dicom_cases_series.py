@@ -290,8 +290,9 @@ def test_fat_suppression_of_enhanced_objects(tmp_path):
     assert study(tmp_path).volumes["axial"].series.startswith("series 1")
 
 
-def test_a_whole_series_beats_one_that_was_broken_off(tmp_path):
-    write_series(tmp_path / "1", count=3 * 4, SeriesInstanceUID=uid(1), SeriesNumber=1)
+@pytest.mark.parametrize("count", [12, 21])
+def test_a_whole_series_beats_one_that_was_broken_off(tmp_path, count):
+    write_series(tmp_path / "1", count=count, SeriesInstanceUID=uid(1), SeriesNumber=1)
     write_series(tmp_path / "2", count=24, SeriesInstanceUID=uid(2), SeriesNumber=2, EchoTime=20)
     found = study(tmp_path)
     assert len(found.volumes["sagittal"].pixels) == 24

@@ -14,7 +14,7 @@ import numpy as np
 
 from mrnetlib.dicom.kinds import FAT, IN_PHASE, OUT_OF_PHASE, WATER, says_phase
 from mrnetlib.dicom.refusals import dixon_of, is_reformatted
-from mrnetlib.dicom.stacks import Stack
+from mrnetlib.dicom.stacks import Stack, heights_of
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 
@@ -29,6 +29,9 @@ USUAL_SLICES = range(12, 81)
 
 #: A stack that reaches less far than this, in mm, and than this share of another was broken off.
 WHOLE_KNEE, WHOLE_SHARE = 65.0, 0.8
+
+#: So was one that has this share or less of the positions of another, and no other.
+FEWER = 0.9
 
 NOT_FAT = "it is neither the fat nor the out-of-phase image"
 
@@ -113,11 +116,23 @@ def coverage(stack: Stack) -> float:
     return 0.0 if np.isnan(stack.distance) else len(stack.images) * stack.distance
 
 
-def _rules(stack: Stack, preferences: list[Preference], widest: float) -> list[tuple[float, str]]:
-    """Penalties in the order of the rules, each with what a smaller one is called.
+def _broken_off(stack: Stack, stacks: list[Stack]) -> bool:
+    """Whether a stack covers plainly less of the knee than another of its plane.
 
-    `widest` is the coverage, in mm, of the stack that covers most.
+    It does where it reaches less far, and where the other has all of its positions and more.
     """
+    if coverage(stack) < min(WHOLE_KNEE, WHOLE_SHARE * max(map(coverage, stacks))):
+        return True
+    places = set(np.round(heights_of(stack.images), 1))
+    parallel = [one for one in stacks if np.allclose(one.frame, stack.frame, atol=0.01)]
+    others = [set(np.round(heights_of(one.images), 1)) for one in parallel]
+    return any(places < more and len(places) <= FEWER * len(more) for more in others)
+
+
+def _rules(
+    stack: Stack, preferences: list[Preference], stacks: list[Stack]
+) -> list[tuple[float, str]]:
+    """Penalties in the order of the rules, each with what a smaller one is called."""
     image = stack.images[0]
     wanted, usual_echo = WANTED[stack.plane]
     found = contrast(stack)
@@ -125,13 +140,12 @@ def _rules(stack: Stack, preferences: list[Preference], widest: float) -> list[t
     echo = float("inf") if image.echo_time is None else abs(image.echo_time - usual_echo)
     dixon = dixon_of(image)
     suppressed = image.header.fat_suppressed or dixon == WATER
-    partial = coverage(stack) < min(WHOLE_KNEE, WHOLE_SHARE * widest)
     return [
         (named[0] if named else len(preferences), "it is preferred by --prefer"),
         (is_reformatted(image), "it was acquired, not reformatted"),
         (says_phase(image.header.title), "the other's description calls it a phase image"),
         ((OUT_OF_PHASE, FAT).index(dixon) + 1 if dixon in (OUT_OF_PHASE, FAT) else 0, NOT_FAT),
-        (partial, "the other covers less of the knee"),
+        (_broken_off(stack, stacks), "the other covers less of the knee"),
         (
             0 if found == wanted else 1 if not found else 2,
             f"it is {wanted}-weighted like MRNet's {stack.plane} series",
@@ -148,8 +162,7 @@ def _rules(stack: Stack, preferences: list[Preference], widest: float) -> list[t
 
 def choose(stacks: list[Stack], preferences: list[Preference]) -> tuple[Stack, str]:
     """The stack to take among those of one plane (at least one), and why."""
-    widest = max(map(coverage, stacks))
-    rules = {stack: _rules(stack, preferences, widest) for stack in stacks}
+    rules = {stack: _rules(stack, preferences, stacks) for stack in stacks}
     ranked = sorted(
         stacks, key=lambda stack: ([penalty for penalty, _ in rules[stack]], stack.part)
     )

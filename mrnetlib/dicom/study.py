@@ -258,6 +258,9 @@ def _add_faults(refused: list[Stack], taken: list[Stack], study: Examination) ->
         if stack.refused.fault and (stack.plane in missing or doubtful):
             name = f"{stack.plane} series" if stack.plane else "series"
             study.faults.append(f"{name} {stack.number}: {stack.refused.reason}")
+    if not study.volumes and not study.faults and study.rows:
+        reasons = sorted({str(row["reason"]) for row in study.rows})
+        study.faults.append(f"no usable series: {'; '.join(reasons)}")
     study.faults = list(dict.fromkeys(study.faults))
 
 
@@ -295,7 +298,5 @@ def read_study(
     if study.faults:
         raise InputError(f"{folder}: {'. '.join(study.faults)}.")
     if not study.volumes:
-        reasons = sorted({str(row["reason"]) for row in study.rows})
-        said = "; ".join(reasons) if reasons else "no DICOM images were found"
-        raise InputError(f"{folder}: no usable series: {said}.")
+        raise InputError(f"{folder}: no usable series: no DICOM images were found.")
     return study.volumes
