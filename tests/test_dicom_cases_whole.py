@@ -32,6 +32,17 @@ def test_uids_and_numbers_that_change_from_file_to_file(tmp_path):
     assert_whole(study(tmp_path), note="8 SeriesInstanceUIDs")
 
 
+def test_halves_under_two_numbers(tmp_path):
+    halves = {
+        "SeriesInstanceUID": lambda i: uid("half", i // 4),
+        "SeriesNumber": lambda i: 5 + i // 4,
+    }
+    write_series(tmp_path / "a", **halves, **COUNTED)
+    assert_whole(study(tmp_path / "a"), note="2 SeriesInstanceUIDs")
+    write_series(tmp_path / "b", **halves, InstanceNumber=lambda i: 1 + i % 4)
+    assert [row["images"] for row in study(tmp_path / "b").rows] == [4, 4]
+
+
 def test_slices_that_nothing_brings_together(tmp_path):
     write_series(tmp_path, EchoTime=lambda i: 60 + i, **SEPARATE)
     assert "8 sagittal series of a slice or a few each" in the_fault(tmp_path)

@@ -61,14 +61,15 @@ def _series(images: list[Image]) -> list[tuple[list[Image], int]]:
 
     An anonymizer may have given every file a SeriesInstanceUID of its own. Series that are alike
     in number, description and all that describes the scan are one where each has only a few
-    images, or where together they are as evenly spaced as one stack.
+    images, or where together they are as evenly spaced as one stack. Those of different numbers
+    are one where each has a few images, or InstanceNumber goes through all of them.
     """
     series = list(grouped(images, lambda image: image.header.series).values())
     counts = [1] * len(series)
-    for key in (_scan, _geometry):
+    for key, few_only in ((_scan, False), (_geometry, True), (_geometry, False)):
         alike: dict[Hashable, list[int]] = defaultdict(list)
         for index, members in enumerate(series):
-            if key is _scan or (counts[index] == 1 and len(members) < MIN_STACK):
+            if not few_only or (counts[index] == 1 and len(members) < MIN_STACK):
                 alike[key(members[0])].append(index)
         for members in alike.values():
             if len(members) > 1 and _are_one([series[index] for index in members]):
@@ -106,7 +107,12 @@ def _are_one(series: list[list[Image]]) -> bool:
     if any(len(grouped(members, _geometry)) > 1 for members in series):
         return False
     repeated, gaps = faults(images)
-    return not repeated and gaps <= 1 and len(by_place(images)) == 1
+    if repeated or gaps > 1 or len(by_place(images)) > 1:
+        return False
+    if len({image.header.series_number for image in images}) == 1:
+        return True
+    numbers = {image.header.number for image in images}  # of one series, if they go through both
+    return None not in numbers and len(numbers) == len(images) == max(numbers) - min(numbers) + 1
 
 
 def _contrast(image: Image) -> tuple[Hashable, ...]:
