@@ -162,7 +162,7 @@ def test_the_snakefiles_commands_write_the_reports_that_it_names():
     for line in (done.stdout + done.stderr).splitlines():
         key, _, text = line.strip().partition(": ")
         if key == "output":
-            outputs = text.split(", ")
+            outputs = text.replace(" (update)", "").split(", ")
         if key == "Shell command" and "-m mrnetlib notebook" in text:
             parser_words = shlex.split(text)[3:]
             arguments = build_parser().parse_args(parser_words)

@@ -208,7 +208,7 @@ def test_banks_without_standardization_are_missed_and_compared(study):
     with pytest.raises(InputError, match="of other exams or labels than the study's own bank"):
         retrain.Unit(study, SMALL, "sagittal").banks(run)
     path.with_suffix(".npy").unlink()
-    with pytest.raises(InputError, match=r"no banks of sagittal\. Run 'python -m mrnetlib ch"):
+    with pytest.raises(InputError, match=r"no banks of sagittal\. Run 'python -m mrnetlib retrain"):
         retrain.Unit(study, SMALL, "sagittal").banks(run)
 
 
