@@ -18,6 +18,7 @@ from mrnetlib import provenance
 from mrnetlib import settings as settings_of
 from mrnetlib import study as studies
 from mrnetlib.files import code_digest
+from mrnetlib.names import SPLITS
 from mrnetlib.variants import recipes
 
 STUDY = studies.load(config.get("study", "phantom"), Path(workflow.basedir))
@@ -25,7 +26,6 @@ SETTINGS = STUDY.settings
 DATA, RESULTS = f"data/{STUDY.name}", f"results/{STUDY.name}"
 MRNETLIB = f'"{sys.executable}" -m mrnetlib'
 NOTEBOOK = f"{MRNETLIB} notebook --study {STUDY.name}"
-SPLITS = ("train", "tune", "test")
 
 # Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.
 MAY_USE_GPU = int(SETTINGS.device != "cpu")
@@ -196,7 +196,7 @@ rule training:
             kind=("predictions", "history"), task=SETTINGS.tasks),
         f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
         f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
-    params: settings("training"), code("02_per_plane_training", "training"),
+    params: settings("training"), code("02_per_plane_training", "training", "exams/banks"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     # The slowest networks first, so that no core is idle at the end.
@@ -267,7 +267,7 @@ rule choices_preparation:
         f"{DATA}/runs/choices_preparation.json",
     params:
         settings("preprocessing", "pretraining"),
-        code("exams", "training"),
+        code("exams", "training", "variants/recipes", "variants/retrain"),
         weights=SETTINGS.weights,
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
@@ -280,7 +280,7 @@ rule retraining:
         expand("{results}/choices/{kind}/{{architecture}}_{{plane}}.csv", results=RESULTS,
             kind=("predictions", "networks")),
         f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json",
-    params: settings("training", "choices"), code("training", "variants/recipes", "variants/retrain"),
+    params: settings("training", "choices"), code("training", "exams/banks", "variants/recipes", "variants/retrain"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1

@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     study.set_defaults(run=_study)
     add = study.add_argument
     add("name", nargs="?", type=_study_name, default="phantom", help="a file in studies/")
-    add("--cores", type=int, help="processes at a time (default: all cores)")
+    add("--cores", type=_one_or_more, help="processes at a time (default: all cores)")
     add("--dry-run", action="store_true", help="only say what would be run")
     add("--choices", action="store_true", help="also train its variants again, for notebook 06")
     add("--verbose", action="store_true", help="show what Snakemake and all jobs print")
@@ -71,7 +71,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _one_or_more(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of 1 or more.")
+    return int(word)
+
+
 def _study_name(word: str) -> str:
+    word = word.removesuffix(".yaml")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", word):
         raise argparse.ArgumentTypeError(
             f"{word!r} cannot be a study's name, which has only letters, digits, '_', '.' and '-', "
@@ -161,7 +168,7 @@ def _retrain(arguments: argparse.Namespace) -> int:
     """Train the variants of one architecture and plane again, or make what they start from."""
     from mrnetlib import study
     from mrnetlib.provenance import noted
-    from mrnetlib.variants import retrain
+    from mrnetlib.variants import recipes, retrain
 
     chosen, architecture, plane = (
         study.load(arguments.study),
@@ -170,6 +177,7 @@ def _retrain(arguments: argparse.Namespace) -> int:
     )
     if (architecture is None) != (plane is None):
         raise InputError("retrain: give an architecture and a plane, or neither of them.")
+    recipes.check(chosen, architecture, plane)
     unit = {"architecture": architecture, "plane": plane} if plane else {}
     run = "_".join(["choices", *(unit.values() or ["preparation"])])
     with noted(chosen, run, "choices", unit):
@@ -184,10 +192,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from mrnetlib.evaluation import evaluate as others
+    from mrnetlib.evaluation import evaluate
 
-    train = others.read(arguments.fit_on) if arguments.fit_on else None
-    table = others.measured(others.read(arguments.test), train)
+    train = evaluate.read(arguments.fit_on) if arguments.fit_on else None
+    table = evaluate.measured(evaluate.read(arguments.test), train)
     print(table.to_string(index=False, float_format="{:.4f}".format))
     return 0
 
@@ -217,12 +225,12 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 def main(words: list[str] | None = None) -> int:
     """Run a command; the exit status is 0 when all went well, 1 for bad input, 2 for usage."""
-    parser = build_parser()
-    arguments = parser.parse_args(words)
-    if not arguments.command:
-        parser.print_help(sys.stderr)
-        return 2
     try:
+        parser = build_parser()
+        arguments = parser.parse_args(words)
+        if not arguments.command:
+            parser.print_help(sys.stderr)
+            return 2
         return arguments.run(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ read it. What a checkpoint is compared by, and what the Snakefile runs again, fo
 import contextlib
 import dataclasses
 import difflib
+import re
 import types
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from mrnetlib.names import ARCHITECTURES, PLANES, TASKS, known_architectures
 #: The steps of a study in the chain's order.
 STEPS = ("exams", "preprocessing", "pretraining", "training", "fusion", "comparison", "choices")
 
+#: What tells a path from a word.
+LIKE_A_PATH = re.compile(r"[./\\~{]")
+
 #: What only captions show is read whenever something is drawn.
 DRAWING = "drawing"
 
@@ -32,7 +36,9 @@ def key(
     *steps: str,
     least: int = 0,
     most: float = inf,
+    within: bool = False,
     of: tuple[str, ...] = (),
+    files: bool = False,
     augments: bool = False,
 ) -> Any:
     """A line of `Settings`.
@@ -40,11 +46,13 @@ def key(
     Parameters
     ----------
     steps : those of `STEPS`, or `DRAWING`, that read the key themselves.
-    least, most : limits of a number.
+    least, most : limits of a number; strictly between them where it has to lie `within`.
     of : the words that are allowed; none where any text is.
+    files : whether a file's path is allowed, too.
     augments : whether the key is how far a training exam may be changed, 0 for not at all.
     """
-    about = {"steps": steps, "least": least, "most": most, "of": of, "augments": augments}
+    about = {"steps": steps, "least": least, "most": most, "within": within}
+    about |= {"of": of, "files": files, "augments": augments}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -100,11 +108,11 @@ class Settings:
     phantom_other_severity: float = key(1.0, "exams")
     image_size: int = key(256, "exams", "preprocessing", least=63)
     standardize: bool = key(True, "preprocessing")
-    tune_fraction: float = key(0.1, "exams", most=1)
+    tune_fraction: float = key(0.1, "exams", most=1, within=True)
     architectures: tuple[str, ...] = key(ARCHITECTURES, "fusion", "comparison", of=ARCHITECTURES)
     planes: tuple[str, ...] = key(PLANES, "pretraining", "fusion", "comparison", of=PLANES)
     tasks: tuple[str, ...] = key(TASKS, "fusion", "comparison", of=TASKS)
-    weights: str = key("imagenet", "training")
+    weights: str = key("imagenet", "training", of=("imagenet", "none", "pretrained"), files=True)
     pretrain_slices: int = key(20_000, "pretraining")
     head: str = key("random", "training", of=("random", "probe"))
     epochs: int = key(50, "training", least=1)
@@ -193,10 +201,17 @@ def checked(name: str, value: Any, source: str) -> Any:
 def _check_limits(name: str, value: Any, source: str) -> None:
     about = KEYS[name].metadata
     least, most, words = about["least"], about["most"], about["of"]
-    if words and value not in words:
-        raise InputError(f"{source}: {name} is '{value}', expected one of {', '.join(words)}.")
+    if words and value not in words and not (about["files"] and LIKE_A_PATH.search(value)):
+        more = ", or a file's path" if about["files"] else ""
+        raise InputError(
+            f"{source}: {name} is '{value}', expected one of {', '.join(words)}{more}."
+        )
     if type(value) not in (int, float):
         return
+    if about["within"] and value in (least, most):
+        raise InputError(
+            f"{source}: {name} is {value}, expected a share above {least} and below {most}."
+        )
     if most < inf and not least <= value <= most:
         raise InputError(
             f"{source}: {name} is {value}, expected a share between {least} and {most}."

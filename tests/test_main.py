@@ -181,3 +181,25 @@ def test_another_study_is_not_a_parameter(root, capsys):
     write_notebook(root, "00_toy", "1")
     message = refused(capsys, "notebook", "00_toy", "-p", "study=mrnet")
     assert "choose the study with --study mrnet" in message
+
+
+def test_a_studys_name_of_digits_stays_text(root, monkeypatch, capsys):
+    (root / "studies" / "007.yaml").write_text("description: toy\ndata: phantom\n")
+    commands = []
+    monkeypatch.setattr(runner.subprocess, "Popen", lambda words, **more: commands.append(words))
+    monkeypatch.setattr(runner, "wait_for", lambda process: 0)
+    assert main(["study", "007.yaml", "--dry-run"]) == 0
+    assert 'study="007"' in commands[0]
+
+
+@pytest.mark.parametrize("cores", ["0", "-1", "two"])
+def test_a_number_of_cores_is_one_or_more(root, cores, capsys):
+    with pytest.raises(SystemExit):
+        main(["study", "--cores", cores])
+    assert "no whole number of 1 or more" in capsys.readouterr().err
+
+
+def test_a_misspelt_plane_is_refused_before_anything_starts(root, capsys):
+    assert main(["retrain", "alexnet", "axail"]) == 1
+    said = capsys.readouterr()
+    assert "Did you mean 'axial'?" in said.err and "started" not in said.out

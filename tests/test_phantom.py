@@ -10,17 +10,17 @@ from mrnetlib.names import PLANES, TASKS
 from mrnetlib.phantom import (
     LESIONS,
     Protocol,
+    bones,
     describe_exam,
     draw_knee,
     draw_labels,
     make_exam,
-    measure,
     paint_knee,
     small_protocol,
     write_exams,
 )
 from mrnetlib.phantom.scanner import Plan, project
-from mrnetlib.phantom.tissues import Scanner
+from mrnetlib.phantom.tissues import CODES, Scanner
 
 HEALTHY = {"abnormal": 0, "acl": 0, "meniscus": 0}
 TINY = small_protocol(32, slices=dict.fromkeys(PLANES, (6, 7, 9)))
@@ -54,6 +54,47 @@ def paint(seed, spacing=1.1, low=(-50, -66, -22), high=(50, 44, 66)):
     rng = np.random.default_rng(seed)
     knee = draw_knee(rng)
     return knee, paint_knee(knee, low, high, spacing, SCANNER.signals(), rng)
+
+
+def measure(knee, canvas):
+    """Sizes of the painted knee, to be compared with a real one's.
+
+    Returns
+    -------
+    dict of extents along knee axes in mm (``... front-back``, ``... height``, ``... width``) and
+    volumes in ml. The distal femur is what lies below the cam's axis, the plateau the tibia's
+    uppermost 15 mm.
+    """
+    grid, turn = np.ix_(*canvas.axes), canvas.pose
+    x, y, z = (sum(turn[k, i] * grid[k] for k in range(3)) for i in range(3))
+    tissue, cell = canvas.tissue, canvas.spacing
+    sizes: dict[str, float] = {}
+
+    def extents(name, mask):
+        for axis, values in (("width", x), ("front-back", y), ("height", z)):
+            sizes[f"{name} {axis}"] = float(np.ptp(values[mask]) + cell)
+
+    def solid(name):
+        """Bone with its cortex, out of the distance field kept when it was painted."""
+        region, bone = knee.fields[name]
+        mask = np.zeros(canvas.shape, dtype=bool)
+        mask[region.box] = bone < 0
+        return mask
+
+    scale = np.asarray(knee.scale)
+    extents("patella", solid("patella"))
+    extents("distal femur", solid("femur") & (z < (bones.AXIS_Z + 4) * scale[2]))
+    extents("tibial plateau", solid("tibia") & (z > -12 * scale[2]))
+    meniscus = tissue == CODES["meniscus"]
+    for side, half in (("medial", x > 0), ("lateral", x < 0)):
+        extents(f"{side} meniscus", meniscus & half)
+        sizes[f"{side} meniscus volume"] = float((meniscus & half).sum() * cell**3 / 1000)
+        cartilage = (tissue == CODES["tibial_cartilage"]) & half
+        sizes[f"{side} tibial cartilage volume"] = float(cartilage.sum() * cell**3 / 1000)
+    for name in ("femoral", "patellar"):
+        cartilage = tissue == CODES[f"{name}_cartilage"]
+        sizes[f"{name} cartilage volume"] = float(cartilage.sum() * cell**3 / 1000)
+    return sizes
 
 
 def test_sizes_are_those_of_a_real_knee():

@@ -125,12 +125,12 @@ def read_volume(path: Path) -> np.ndarray:
     if volume.ndim != 3 or volume.shape[1] != volume.shape[2] or 0 in volume.shape:
         raise InputError(
             f"{path}: shape {volume.shape}, expected (slices, size, size), "
-            "as in (34, 256, 256). Preprocess it again."
+            "as in (34, 256, 256). Convert it again."
         )
     if volume.dtype.name not in VOLUME_DTYPES:
         raise InputError(
             f"{path}: dtype {volume.dtype}, expected {' or '.join(VOLUME_DTYPES)}. "
-            "Preprocess it again."
+            "Convert it again."
         )
     return volume
 
@@ -140,7 +140,7 @@ def check_contrast(path: Path, volume: np.ndarray) -> None:
     middle = volume[len(volume) // 2]
     if middle.min() == middle.max() and volume.min() == volume.max():
         raise InputError(
-            f"{path}: every pixel is {int(volume.flat[0])}, expected a picture. Preprocess or copy "
+            f"{path}: every pixel is {int(volume.flat[0])}, expected a picture. Convert or copy "
             "it again."
         )
 

@@ -3,7 +3,7 @@
 `make_exam` makes one exam, `write_exams` a whole set as DICOM studies or in MRNet's layout.
 """
 
-from mrnetlib.phantom.anatomy import Knee, draw_knee, measure, paint_knee
+from mrnetlib.phantom.anatomy import Knee, draw_knee, paint_knee
 from mrnetlib.phantom.cohort import (
     PhantomExam,
     Protocol,
@@ -28,7 +28,6 @@ __all__ = [
     "draw_knee",
     "draw_labels",
     "make_exam",
-    "measure",
     "paint_knee",
     "protocol_of",
     "small_protocol",

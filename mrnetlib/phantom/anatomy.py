@@ -1,4 +1,4 @@
-"""A knee: its natural variation, how it is painted, and how it is measured."""
+"""A knee: its natural variation, and how it is painted."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from mrnetlib.phantom import bones, inner, soft
 from mrnetlib.phantom.canvas import Canvas, rotation
-from mrnetlib.phantom.tissues import CODES
 
 
 @dataclass
@@ -79,44 +78,3 @@ def paint_knee(knee: Knee, low, high, spacing: float, signals, rng) -> Canvas:
     bones.paint_femur(canvas, knee, marrow)
     bones.paint_patella(canvas, knee, marrow)
     return canvas
-
-
-def measure(knee: Knee, canvas: Canvas) -> dict[str, float]:
-    """Sizes of the painted knee, to be compared with a real one's.
-
-    Returns
-    -------
-    dict of extents along knee axes in mm (``... front-back``, ``... height``, ``... width``) and
-    volumes in ml. The distal femur is what lies below the cam's axis, the plateau the tibia's
-    uppermost 15 mm.
-    """
-    grid, turn = np.ix_(*canvas.axes), canvas.pose
-    x, y, z = (sum(turn[k, i] * grid[k] for k in range(3)) for i in range(3))
-    tissue, cell = canvas.tissue, canvas.spacing
-    sizes: dict[str, float] = {}
-
-    def extents(name, mask):
-        for axis, values in (("width", x), ("front-back", y), ("height", z)):
-            sizes[f"{name} {axis}"] = float(np.ptp(values[mask]) + cell)
-
-    def solid(name):
-        """Bone with its cortex, out of the distance field kept when it was painted."""
-        region, bone = knee.fields[name]
-        mask = np.zeros(canvas.shape, dtype=bool)
-        mask[region.box] = bone < 0
-        return mask
-
-    scale = np.asarray(knee.scale)
-    extents("patella", solid("patella"))
-    extents("distal femur", solid("femur") & (z < (bones.AXIS_Z + 4) * scale[2]))
-    extents("tibial plateau", solid("tibia") & (z > -12 * scale[2]))
-    meniscus = tissue == CODES["meniscus"]
-    for side, half in (("medial", x > 0), ("lateral", x < 0)):
-        extents(f"{side} meniscus", meniscus & half)
-        sizes[f"{side} meniscus volume"] = float((meniscus & half).sum() * cell**3 / 1000)
-        cartilage = (tissue == CODES["tibial_cartilage"]) & half
-        sizes[f"{side} tibial cartilage volume"] = float(cartilage.sum() * cell**3 / 1000)
-    for name in ("femoral", "patellar"):
-        cartilage = tissue == CODES[f"{name}_cartilage"]
-        sizes[f"{name} cartilage volume"] = float(cartilage.sum() * cell**3 / 1000)
-    return sizes

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from mrnetlib.exams import layout
 from mrnetlib.exams.intake import claim
 from mrnetlib.exams.layout import volume_path, write_exam, write_labels
 from mrnetlib.files import InputError, code_digest, write_array, write_csv
@@ -130,7 +131,7 @@ def write_exams(
     table = draw_labels(train, test, seed)
     made_of = {"train": train, "test": test, "seed": seed, "format": format}
     made_of |= {"protocol": dataclasses.asdict(protocol)}
-    made_of |= {"code": code_digest(Path(__file__).parent)}
+    made_of |= {"code": code_digest(Path(__file__).parent, Path(layout.__file__))}
     claim(folder / NOTE, made_of, [folder / name for name in ("dicom", "exams", "lesions")])
     _write_labels(folder, table, format)
     _write_findings(folder, table, protocol, seed)

@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from mrnetlib.exams import banks
 from mrnetlib.files import InputError, code_digest, written_whole
 
-#: SHA-256 of what this package does, so that what another one has trained is not taken for its own.
-#: Computed at the import: in a notebook that goes on, the files may be others than what runs.
-CODE = code_digest(Path(__file__).parent)
+#: SHA-256 of what this package and the reading of banks do: what another one has trained is not
+#: taken for its own. Computed at the import, for files may change while a notebook goes on.
+CODE = code_digest(Path(__file__).parent, Path(banks.__file__))
 
 
 def fingerprint(network: nn.Module) -> str:

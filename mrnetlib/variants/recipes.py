@@ -24,7 +24,7 @@ from mrnetlib.evaluation.predictions import (
 )
 from mrnetlib.files import InputError, write_csv
 from mrnetlib.names import TASKS
-from mrnetlib.settings import Settings, augmentations
+from mrnetlib.settings import Settings, augmentations, did_you_mean
 from mrnetlib.study import Study
 
 #: The share of the training exams that a variant uses.
@@ -113,8 +113,8 @@ def check(study: Study, architecture: str | None = None, plane: str | None = Non
         for word in words:
             if word not in known:
                 raise InputError(
-                    f"study {study.name}: {key}: '{word}', expected some of {', '.join(known)}. "
-                    "Name in the study file what the study itself trains."
+                    f"study {study.name}: {key}: '{word}' is none of {', '.join(known)}, which the "
+                    f"study itself trains. {did_you_mean(word, list(known))}"
                 )
 
 

@@ -19,16 +19,19 @@ from mrnetlib.evaluation.predictions import COLUMNS
 from mrnetlib.exams.banks import ExamBank, bank_path, resize, write_bank
 from mrnetlib.exams.intake import read_inventory, to_grey, white_level
 from mrnetlib.exams.layout import read_volume, volume_path
-from mrnetlib.files import InputError, read_json, write_csv, write_json
+from mrnetlib.files import InputError, code_digest, read_json, write_csv, write_json
 from mrnetlib.names import SPLITS
 from mrnetlib.settings import Settings, augmentations, values_of
 from mrnetlib.study import Study
-from mrnetlib.training import recipe
-from mrnetlib.training.checkpoints import CODE, fingerprint
+from mrnetlib.training import checkpoints, recipe
+from mrnetlib.training.checkpoints import fingerprint
 from mrnetlib.training.devices import arithmetic, use_machine
 from mrnetlib.training.pretrain import prepare_weights
 from mrnetlib.variants import recipes
 from mrnetlib.variants.recipes import SHARES, Run
+
+#: SHA-256 of what plans and trains the variants, beside that of the training itself.
+CODE = code_digest(Path(__file__), Path(recipes.__file__))
 
 #: A training that sees more slices than this shows a bar of its own.
 LONG_TRAINING = 100_000
@@ -159,7 +162,7 @@ class Unit:
     def identity(self, run: Run) -> str:
         """SHA-256 of all that a run's result depends on; another one begins it anew."""
         parts = {
-            "code": CODE,
+            "code": [checkpoints.CODE, CODE],
             **arithmetic(self.training(run).precision, self.device),
             "settings": values_of(self.training(run), "training"),
             "exams": [bank.digest() for bank in self.banks(run).values()],
