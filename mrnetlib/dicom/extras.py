@@ -32,9 +32,10 @@ _COMPONENTS = ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY")
 
 _PADDING, _PADDING_LIMIT = Tag("PixelPaddingValue"), Tag("PixelPaddingRangeLimit")
 
-#: Rows and bit of the overlay planes, which have the even groups from 6000 on; their own data.
+#: Rows and bit of the overlay planes, which have the even groups from 6000 on, in old
+#: files up to 60FE; their own data.
 _OVERLAYS = {
-    group << 16 | element for group in range(0x6000, 0x6020, 2) for element in (0x10, 0x102)
+    group << 16 | element for group in range(0x6000, 0x6100, 2) for element in (0x10, 0x102)
 }
 _OVERLAY_DATA = 0x3000
 

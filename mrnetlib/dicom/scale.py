@@ -1,5 +1,7 @@
 """A stack of one scale from the values that lie in its files: bits, padding, rescale."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from mrnetlib.dicom.archives import UnreadableError
@@ -8,6 +10,9 @@ from mrnetlib.dicom.pixels import read
 
 #: Slices whose brightest value is this many times that of others are on another scale.
 OTHER_SCALE = 2.0
+
+#: Neighbours of which one is this many times as bright are on two scales.
+STEP = 3.5
 
 
 def masked(pixels: np.ndarray, header: Header) -> np.ndarray:
@@ -59,7 +64,7 @@ def same_scale(images: list[Image]) -> None:
     ------
     UnreadableError
     """
-    without = sum(image.slope is None for image in images)
+    without = sum(image.slope in (None, 0.0) for image in images)
     slopes = {image.slope for image in images} - {None, 0.0, 1.0}
     if without and slopes:
         raise UnreadableError(
@@ -87,17 +92,20 @@ def rescaled(images: list[Image], notes: list[str]) -> np.ndarray:
     first = images[0].header
     stored = padding = None
     cut = False
+    ranges = _paddings(images)
     for index, (one, image) in enumerate(zip(read(images), images, strict=True)):
         kept = masked(one, image.header)
-        cut = cut or (kept is not one and _cut(one, kept, image.header))
+        if kept is not one and _cut(one, kept, image.header):
+            _check_order(one, image.header)
+            cut = True
         if stored is None:
             stored = np.empty((len(images), first.rows, first.columns), kept.dtype)
         if kept.dtype != stored.dtype:
             stored = stored.astype(np.result_type(stored, kept))
         stored[index] = kept
-        if image.header.extras.padding not in (None, (0, 0)):
+        if ranges[index]:
             padding = np.zeros(stored.shape, bool) if padding is None else padding
-            padding[index] = _padded(one, kept, image.header)
+            padding[index] = _padded(one, kept, ranges[index])
     if cut:
         notes.append("bits of its pixels beyond those stored were set and are left out")
     if len({image.header.bits[1] for image in images}) > 1:
@@ -122,10 +130,30 @@ def _cut(pixels: np.ndarray, kept: np.ndarray, header: Header) -> bool:
     return bool(((shifted != kept) & (shifted >> stored != 0)).any())
 
 
-def _padded(pixels: np.ndarray, kept: np.ndarray, header: Header) -> np.ndarray:
+def _paddings(images: list[Image]) -> list[tuple[int, int] | None]:
+    """The range of padding of each image; one that all others name is that of the rest too."""
+    said = [image.header.extras.padding for image in images]
+    known = set(said) - {None, (0, 0)}
+    usual = known.pop() if len(known) == 1 and len({i.header.signed for i in images}) == 1 else None
+    return [usual if one is None else one if one != (0, 0) else None for one in said]
+
+
+def _padded(pixels: np.ndarray, kept: np.ndarray, padding: tuple[int, int]) -> np.ndarray:
     """Where an image (H, W) holds padding: in its bits as they lie there, or in those stored."""
-    low, high = header.extras.padding
+    low, high = padding
     return ((pixels >= low) & (pixels <= high)) | ((kept >= low) & (kept <= high))
+
+
+def _check_order(pixels: np.ndarray, header: Header) -> None:
+    """Refuse values that reach beyond the stored bits and would not with their bytes turned."""
+    allocated, stored, highest = header.bits
+    if header.signed or allocated != 16 or stored > 12 or highest != stored - 1:
+        return
+    if pixels.byteswap().max() < 1 << stored:
+        raise UnreadableError(
+            "the bytes of its pixels lie in the other order than its header says (big or little "
+            "endian)"
+        )
 
 
 def _fill(values: np.ndarray, padding: np.ndarray, dark: bool) -> None:
@@ -137,14 +165,31 @@ def _fill(values: np.ndarray, padding: np.ndarray, dark: bool) -> None:
 
 def _check_brightness(values: np.ndarray, images: list[Image]) -> None:
     """Refuse slices of 8 bits among others of more that are plainly on a scale of their own."""
+    stored = np.array([image.header.bits[1] for image in images])
     allocated = np.array([image.header.bits[0] for image in images])
     if (allocated == allocated[0]).all():
+        _check_steps(values, np.flatnonzero(np.diff(stored)))
         return
     tops = [np.median([one.max() for one in values[allocated == bits]]) for bits in set(allocated)]
     if max(tops) > OTHER_SCALE * max(min(tops), 1):
         raise UnreadableError(
             "its images allocate different numbers of bits and are on scales of their own, which "
             "no rescale brings together"
+        )
+
+
+def _check_steps(values: np.ndarray, before: np.ndarray) -> None:
+    """Refuse neighbours that store different numbers of bits and are on scales of their own.
+
+    Some scanners store as many bits as a slice needs: from one to the next that changes little.
+    """
+    if not len(before):
+        return
+    tops = [np.sort([values[i].max(), values[i + 1].max()]).astype(float) for i in before]
+    if np.median([high / max(low, 1.0) for low, high in tops]) > STEP:
+        raise UnreadableError(
+            "its images store different numbers of bits and are on scales of their own, which no "
+            "rescale brings together"
         )
 
 
@@ -170,6 +215,21 @@ def _smallest(values: np.ndarray) -> np.ndarray:
         return values
     small = values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max
     return values.astype(np.uint16 if small else np.float32)
+
+
+def check_copies(values: np.ndarray) -> None:
+    """Refuse a stack (S, H, W) in which neighbours hold the same picture, noise and all."""
+    bare = empty(values)
+    same = [
+        index + 1
+        for index, (one, other) in enumerate(pairwise(values))
+        if not bare[index] and np.array_equal(one, other)
+    ]
+    if same:
+        raise UnreadableError(
+            f"{len(same)} of its {len(values)} slices hold the same picture as their neighbour "
+            f"(the first is slice {same[0] + 1})"
+        )
 
 
 def empty(values: np.ndarray) -> np.ndarray:
