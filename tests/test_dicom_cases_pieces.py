@@ -1,9 +1,10 @@
 """Cases beside those that users reported: series in pieces, on two scales, of two knees."""
 
 import numpy as np
-from dicom_files import pattern, write_series
+import pytest
+from dicom_files import dataset, pattern, save, uid, write_series, write_study
 
-from mrnetlib.dicom import examine
+from mrnetlib.dicom import convert, examine
 from mrnetlib.dicom.sources import find
 
 
@@ -16,6 +17,62 @@ def fault(folder):
     study = examined(folder)
     assert not study.volumes
     return "; ".join(study.faults)
+
+
+def test_halves_of_a_series_in_two_folders_and_studies_are_refused(tmp_path):
+    for half in range(2):
+        for index in range(4 * half, 4 * half + 4):
+            said = {"StudyInstanceUID": uid("half", half), "FrameOfReferenceUID": uid("frame")}
+            ds = dataset(pattern(index), "sagittal", index, **said)
+            save(ds, tmp_path / "in" / str(half) / f"{index}.dcm")
+    done = convert(tmp_path / "in", tmp_path / "out", workers=1, progress=False)
+    assert len(done.exams) == 0
+    assert all("name 2 studies" in reason for reason in done.failed.values())
+
+
+def end_of_a_stack(**changes):
+    """Changes the last 4 of 12 slices."""
+
+    def mend(ds, index):
+        for keyword, change in changes.items():
+            if index >= 8:
+                value = change(index)
+                delattr(ds, keyword) if value is None else setattr(ds, keyword, value)
+
+    return mend
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ImageOrientationPatient": lambda i: [0.02, 0.9998, 0, 0, 0, -1]},
+        {"ImagePositionPatient": lambda i: [4.0 * i, 60, 0]},
+        {"PixelSpacing": lambda i: None},
+    ],
+)
+def test_an_end_of_a_stack_that_is_turned_or_shifted_is_not_dropped(tmp_path, changes):
+    image = lambda i: np.pad(pattern(i), 50)  # noqa: E731 - wide enough for unlike middles
+    write_series(tmp_path, count=12, image=image, mend=end_of_a_stack(**changes))
+    assert "like one stack" in fault(tmp_path)
+
+
+def test_a_first_half_that_is_lost_is_told(tmp_path):
+    for index in range(8, 16):
+        save(dataset(pattern(index), index=index, InstanceNumber=index + 1), tmp_path / str(index))
+    assert "8 slices are missing at an end" in fault(tmp_path)
+
+
+def test_slices_with_the_picture_of_their_neighbour_are_refused(tmp_path):
+    write_series(tmp_path, image=lambda i: pattern(4 if i in (5, 6) else i))
+    assert "2 of its 8 slices hold the same picture" in fault(tmp_path)
+
+
+def test_a_file_that_is_cut_short_in_its_header_is_told(tmp_path):
+    write_study(tmp_path)
+    path = sorted((tmp_path / "axial").iterdir())[-1]
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(uid("series", "axial").encode()) + 20])
+    assert "cut short or damaged" in "; ".join(examined(tmp_path).faults)
 
 
 def test_a_slope_of_0_among_others_is_none(tmp_path):

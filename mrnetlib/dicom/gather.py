@@ -65,7 +65,8 @@ def gather(source: Path, walk: Walk | None = None) -> Gathered:
             gathered.kin[said.study].update(_kin(said))
             people[said.study][said.patient] += 1
             folder = file.folder
-            series[folder, said.series].add(said.study)
+            for place in {folder, said.frame_of_reference or folder}:
+                series[place, said.series].add(said.study)
             folders[folder][said.study] += not said.many_frames
     around = _around(folders, source)
     for file, said, empty in unnamed:
@@ -156,7 +157,7 @@ def _refuse_scattered(gathered: Gathered, folders: dict[str, Counter], source: P
 
 
 def _refuse_shared(gathered: Gathered, series: dict[tuple[str, str], set[str]]) -> None:
-    """Refuse studies that share a series with another study in a folder."""
+    """Refuse studies that share a series with another one in a folder or frame of reference."""
     for (_, uid), those in series.items():
         if len(uid) < _UNIQUE or len(those) < 2:
             continue

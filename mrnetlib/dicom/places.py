@@ -114,7 +114,7 @@ def by_place(images: list[Image]) -> list[list[Image]]:
     """
     frame = frame_of(images[0].orientation)
     axes = [frame[0], frame[1], upward_normal(frame, plane_of(frame)[0])]
-    places = _middles(images) @ np.transpose(axes)  # (S, 3)(3, 3) -> (S, 3)
+    places = middles(images) @ np.transpose(axes)  # (S, 3)(3, 3) -> (S, 3)
     for axis in range(3):
         order = np.argsort(places[:, axis], kind="stable")
         steps = np.diff(places[order, axis])
@@ -130,7 +130,7 @@ def by_place(images: list[Image]) -> list[list[Image]]:
     return [images]
 
 
-def _middles(images: list[Image]) -> np.ndarray:
+def middles(images: list[Image]) -> np.ndarray:
     """The middle of each image in mm, (S, 3)."""
     halves: dict[Hashable, np.ndarray] = {}
     for image in images:

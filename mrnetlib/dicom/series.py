@@ -7,7 +7,9 @@ a position that is there twice. Pieces that fit together are put together or ref
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 
-from mrnetlib.dicom.geometry import frame_of
+import numpy as np
+
+from mrnetlib.dicom.geometry import frame_of, upward_normal
 from mrnetlib.dicom.headers import Image
 from mrnetlib.dicom.places import (
     Key,
@@ -16,11 +18,12 @@ from mrnetlib.dicom.places import (
     by_place,
     faults,
     grouped,
+    middles,
     parallel,
     same_matrix,
 )
 from mrnetlib.dicom.refusals import Refused, check_kind, telling
-from mrnetlib.dicom.stacks import MIN_STACK, Stack, locate
+from mrnetlib.dicom.stacks import GAP, MIN_STACK, Stack, locate
 from mrnetlib.dicom.wholeness import announce
 
 #: More volumes in one series than this are a time series, not echoes or repeats.
@@ -239,7 +242,7 @@ def _refuse_pieces(stacks: list[Stack]) -> None:
             usable = [stack for stack in (one, other) if stack.refused is None]
             if not usable or not _same_side(one.images[0], other.images[0]):
                 continue
-            if _complement(one.images, other.images):
+            if _complement(one.images, other.images) or _continued(one, other):
                 reason = (
                     f"its images are {len(one.images)} and {len(other.images)} slices that lie "
                     "beside each other like one stack, and differ in matrix, orientation, kind or "
@@ -247,6 +250,20 @@ def _refuse_pieces(stacks: list[Stack]) -> None:
                 )
                 for stack in usable:
                     stack.refused = Refused(reason)
+
+
+def _continued(one: Stack, other: Stack) -> bool:
+    """Whether one stack begins where the other ends, turned or shifted, as the rest of it would."""
+    if len(one.images) < 2 or len(other.images) < 2 or not one.plane or one.plane != other.plane:
+        return False
+    times = [_echo_time(stack.images[0]) for stack in (one, other)]
+    if abs(times[0] - times[1]) > 1e-3 * max(times):
+        return False
+    normal = upward_normal(one.frame, one.plane)
+    places = [np.sort(middles(stack.images) @ normal) for stack in (one, other)]
+    low, high = sorted(places, key=lambda heights: heights[0])
+    usual = max(float(np.median(np.diff(ends))) for ends in places)
+    return 0.25 * usual < high[0] - low[-1] < GAP * usual
 
 
 def _one_orientation(images: list[Image]) -> bool:

@@ -81,6 +81,7 @@ def _read_volume(stack: Stack, reason: str, allow_gaps: bool) -> Volume:
         raise Refused("more voxels than an MR series has; the file is damaged")
     try:
         values = scale.rescaled(stack.images, stack.notes)
+        scale.check_copies(values)
     except UnreadableError as error:
         raise Refused(f"{error}; fetch the series again") from None
     _check_empty(scale.empty(values), stack, allow_gaps)
@@ -254,7 +255,8 @@ def _add_faults(refused: list[Stack], taken: list[Stack], study: Examination) ->
     used = {stack.number for stack in taken}
     for stack in refused:
         # A damaged image may have been a slice of the very stack that was taken.
-        doubtful = not stack.plane and (missing or stack.number in used)
+        lost = not stack.images[0].header.rows  # cut short, maybe within its series' UID
+        doubtful = not stack.plane and (missing or stack.number in used or lost)
         if stack.refused.fault and (stack.plane in missing or doubtful):
             name = f"{stack.plane} series" if stack.plane else "series"
             study.faults.append(f"{name} {stack.number}: {stack.refused.reason}")

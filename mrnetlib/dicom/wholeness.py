@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from mrnetlib.dicom.choose import WHOLE_KNEE
 from mrnetlib.dicom.headers import Image
 from mrnetlib.dicom.stacks import Stack, heights_of
 
@@ -119,7 +120,10 @@ def _missing_numbers(stack: Stack, numbers: set[int], others: list[set[int]], al
     taken = set().union(*(other for other in others if not other & numbers))
     holes = set(range(1, max(numbers))) - numbers - taken
     before = {hole for hole in holes if hole < min(numbers)}
-    if len(before) >= len(numbers):  # a series that is numbered from 101
+    numbered_on = len(before) >= len(numbers) and (
+        len(before) > 2 * len(numbers) or _reach(stack) >= WHOLE_KNEE
+    )
+    if numbered_on:  # a series that is numbered from 101, or goes on with another's numbers
         before = set()
     lost = len(before)
     if alone:
@@ -132,6 +136,12 @@ def _missing_numbers(stack: Stack, numbers: set[int], others: list[set[int]], al
         f"{lost} {'slice is' if lost == 1 else 'slices are'} missing at an end: InstanceNumber "
         f"leaves out {lost} of {max(numbers)}"
     )
+
+
+def _reach(stack: Stack) -> float:
+    """How far its slices reach, in mm."""
+    heights = np.sort(heights_of(stack.images))
+    return len(heights) * float(np.median(np.diff(heights))) if len(heights) > 1 else 0.0
 
 
 def _lost_inside(stack: Stack, numbers: list[int], holes: set[int]) -> int:
