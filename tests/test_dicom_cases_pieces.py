@@ -117,3 +117,31 @@ def test_pixels_of_the_other_byte_order_are_refused(tmp_path):
     twelve = {"BitsStored": 12, "HighBit": 11}
     write_series(tmp_path, image=lambda i: pattern(i).byteswap(), **twelve)
     assert "in the other order" in fault(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "right", "left"),
+    [
+        ("SeriesDescription", "Knie re", "Knie li"),
+        ("SeriesDescription", "pd_sag_R", "pd_cor_L"),
+        ("BodyPartExamined", "RKNEE", "LKNEE"),
+    ],
+)
+def test_sides_in_short_words_show_two_knees(tmp_path, keyword, right, left):
+    for plane in ("sagittal", "coronal", "axial"):
+        said = {keyword: right if plane == "sagittal" else left}
+        write_series(tmp_path / plane, plane, **said)
+    assert "two knees" in fault(tmp_path)
+
+
+def test_a_mixed_complex_image_is_no_magnitude(tmp_path):
+    write_series(tmp_path, ComplexImageComponent="MIXED")
+    assert "the magnitude images are wanted" in fault(tmp_path)
+
+
+def test_chemical_saturation_is_fat_suppression(tmp_path):
+    for number, words in ((1, "ax pd chemsat"), (2, "ax pd")):
+        said = {"SeriesInstanceUID": uid("fat", number), "SeriesDescription": words}
+        write_series(tmp_path / str(number), "axial", SeriesNumber=number, **said)
+    rows = examined(tmp_path).rows
+    assert [row["decision"] for row in rows] == ["taken", "left"]

@@ -5,13 +5,17 @@ import re
 from mrnetlib.dicom.kinds import said
 from mrnetlib.dicom.stacks import Stack
 
-_KNEE = re.compile(r"\b(KNEES?|KNIE\w*|GENOUX?|RODILLAS?|GINOCCHIO|PATELLA)\b")
+_KNEE = re.compile(r"\b([RL]?KNEES?|KNIE\w*|GENOUX?|RODILLAS?|GINOCCHIO|PATELLA)\b")
 _OTHER_JOINT = re.compile(
     r"\b(HIPS?|HUEFTE|HÜFTE|HANCHE|CADERA|PELVIS|BECKEN|ANKLES?|OSG|CHEVILLE|TOBILLO|FOOT|FUSS"
     r"|SHOULDERS?|ELBOWS?|WRISTS?|HANDS?|HEAD|BRAIN|SKULL|NECK|[CTL]?SPINE|CHEST|ABDOMEN|PROSTATE)\b"
 )
-_RIGHT = re.compile(r"\b(RIGHT|RT|RECHTS|DROITE?|DERECH[AO]|R ?(KNEE|KNIE)|(KNEE|KNIE) R)\b")
-_LEFT = re.compile(r"\b(LEFT|LT|LINKS|GAUCHE|IZQUIERD[AO]|L ?(KNEE|KNIE)|(KNEE|KNIE) L)\b")
+_RIGHT = re.compile(
+    r"\b(RIGHT|RT|RE|RECHTS|DROITE?|DERECH[AO]|R ?(KNEE|KNIE)|(KNEE|KNIE) R|R$)(?!\w)"
+)
+_LEFT = re.compile(
+    r"\b(LEFT|LT|LI|LINKS|GAUCHE|IZQUIERD[AO]|L ?(KNEE|KNIE)|(KNEE|KNIE) L|L$)(?!\w)"
+)
 
 
 def side(stack: Stack) -> str:
@@ -19,7 +23,8 @@ def side(stack: Stack) -> str:
     sides = {image.side for image in stack.images} - {""}
     if sides:
         return sides.pop() if len(sides) == 1 else "B"
-    for words in (said(stack.images[0].header.title), said(stack.images[0].header.description)):
+    header = stack.images[0].header
+    for words in map(said, (header.title, header.description, header.extras.body_part)):
         right, left = bool(_RIGHT.search(words)), bool(_LEFT.search(words))
         if right != left:
             return "R" if right else "L"

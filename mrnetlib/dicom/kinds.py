@@ -11,7 +11,7 @@ from functools import lru_cache
 WATER, IN_PHASE, OUT_OF_PHASE, FAT = "water", "in-phase", "out-of-phase", "fat"
 
 #: Parts of a complex image other than its magnitude, as ComplexImageComponent names them.
-NOT_MAGNITUDE = {"PHASE", "REAL", "IMAGINARY"}
+NOT_MAGNITUDE = {"PHASE", "REAL", "IMAGINARY", "MIXED"}
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
@@ -21,7 +21,7 @@ _NO_SUPPRESSION = re.compile(
 )
 _SUPPRESSION = re.compile(
     r"\b((PD|T[12])?W?FS|FSAT|FATSAT\w*|FATSUP\w*|FAT (SAT|SUP)\w*|STIR|TIRM|SPIR|SPAIR|PROSET"
-    r"|WATER (EXC|SEL)\w*|WE)\b"
+    r"|CHESS|CHEM ?SAT|WATER (EXC|SEL)\w*|WE)\b"
 )
 
 _NOT_DIXON = r"(?<!\bIN )(?<!OUT )(?<!\bOF )(?<!OPP )(?<!OPPOSED )(?<!OPPOSITE )"
