@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dicom_files import dataset, pattern, save, uid, write_series, write_study
+from pydicom.dataset import Dataset
 
 from mrnetlib.dicom import convert, examine
 from mrnetlib.dicom.sources import find
@@ -145,3 +146,19 @@ def test_chemical_saturation_is_fat_suppression(tmp_path):
         write_series(tmp_path / str(number), "axial", SeriesNumber=number, **said)
     rows = examined(tmp_path).rows
     assert [row["decision"] for row in rows] == ["taken", "left"]
+
+
+def test_files_that_a_dicomdir_in_the_folder_lists_and_that_are_gone_are_told(tmp_path):
+    write_series(tmp_path / "in" / "A", count=8)
+    paths = sorted((tmp_path / "in" / "A").iterdir())
+    index = dataset(pattern(0), SOPClassUID="1.2.840.10008.1.3.10", StudyInstanceUID=None)
+    index.DirectoryRecordSequence = []
+    for number, path in enumerate(paths):
+        path.rename(path.with_name(f"I{number}"))
+        record = Dataset()
+        record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", ["A", f"I{number}"]
+        index.DirectoryRecordSequence.append(record)
+    save(index, tmp_path / "in" / "DICOMDIR")
+    next(path for path in (tmp_path / "in" / "A").iterdir() if path.name == "I0").unlink()
+    done = convert(tmp_path / "in", tmp_path / "out", workers=1, progress=False)
+    assert "1 file could not be read: a DICOMDIR lists it" in done.summary

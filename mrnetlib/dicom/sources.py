@@ -149,6 +149,8 @@ def _in_folder(source: Path, walk: Walk) -> Iterator[File]:
             elif entry.is_dir():
                 if entry.name not in _HOUSEKEEPING:
                     inside.append(entry.path)
+            elif entry.name.upper() == "DICOMDIR" and entry.is_file():
+                walk.lost += _missing(Path(entry.path), folder)
             elif entry.is_file() and not _is_junk(entry.name):
                 yield File(entry.path.removeprefix(os.curdir + os.sep))
         waiting += reversed(inside)
@@ -166,6 +168,16 @@ def _astray(entry: os.DirEntry, root: str, follow: bool) -> str:
     if follow or target == root or target.startswith(root.rstrip(os.sep) + os.sep):
         return ""
     return "it leads out of the source; if it is meant to, give --follow-links"
+
+
+def _missing(index: Path, folder: str) -> list[Lost]:
+    """What a DICOMDIR in a folder lists and is not there; nothing where it cannot be read."""
+    try:
+        files = [Path(file.path) for file in _in_dicomdir(index)]
+    except InputError:
+        return []
+    reason = "a DICOMDIR lists it and it is not there"
+    return [Lost("file", reason, folder) for file in files if not os.path.lexists(file)]
 
 
 def _in_dicomdir(path: Path) -> Iterator[File]:
