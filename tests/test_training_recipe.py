@@ -12,6 +12,7 @@ from conftest import tiny_network, write_planted, write_planted_banks
 
 from benchmarks import recipe as benchmark
 from mrnetlib import settings
+from mrnetlib.exams import banks as banks_module
 from mrnetlib.exams import intake
 from mrnetlib.files import InputError, code_digest
 from mrnetlib.names import history_path, prediction_path
@@ -160,4 +161,4 @@ def test_the_settings_of_the_training_and_no_others_tell_checkpoints_apart(plant
     assert list(own["settings"]) == settings.keys_of("training")
     assert other["settings"] == own["settings"] | {"flip": 0.1}
     assert other | {"settings": own["settings"]} == own
-    assert own["code"] == code_digest(Path(finetune.__file__).parent)
+    assert own["code"] == code_digest(Path(finetune.__file__).parent, Path(banks_module.__file__))
