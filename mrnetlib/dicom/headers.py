@@ -33,7 +33,6 @@ class Header:
     described: int
     study: str
     series: str
-    instance: str
     sop_class: str
     modality: str
     title: str
@@ -133,7 +132,6 @@ def _header(file: File, data: FileDataset, offset: int) -> Header:
         described=len(items(data, "PerFrameFunctionalGroupsSequence")),
         study=text(data, "StudyInstanceUID"),
         series=text(data, "SeriesInstanceUID"),
-        instance=text(data, "SOPInstanceUID"),
         sop_class=text(data, "SOPClassUID"),
         modality=text(data, "Modality").upper(),
         title=title,

@@ -219,11 +219,12 @@ def _smallest(values: np.ndarray) -> np.ndarray:
 
 def check_copies(values: np.ndarray) -> None:
     """Refuse a stack (S, H, W) in which neighbours hold the same picture, noise and all."""
-    bare = empty(values)
+    middle = values.shape[1] // 2  # two rows tell most neighbours apart
     same = [
-        index + 1
-        for index, (one, other) in enumerate(pairwise(values))
-        if not bare[index] and np.array_equal(one, other)
+        index
+        for index, (one, other) in enumerate(pairwise(values), 1)
+        if np.array_equal(one[middle], other[middle]) and np.array_equal(one, other)
+        if one.min() != one.max()
     ]
     if same:
         raise UnreadableError(
