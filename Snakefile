@@ -21,7 +21,9 @@ from mrnetlib.files import code_digest
 from mrnetlib.names import SPLITS
 from mrnetlib.variants import recipes
 
-STUDY = studies.load(config.get("study", "phantom"), Path(workflow.basedir))
+# The file rather than the name, which may be 007: Snakemake takes that for a number.
+NAME = config.get("study", "phantom").removeprefix("studies/").removesuffix(".yaml")
+STUDY = studies.load(NAME, Path(workflow.basedir))
 SETTINGS = STUDY.settings
 DATA, RESULTS = f"data/{STUDY.name}", f"results/{STUDY.name}"
 MRNETLIB = f'"{sys.executable}" -m mrnetlib'

@@ -277,7 +277,7 @@ def run_chain(study: Study, target: str, cores: int | None, dry_run: bool, verbo
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--dry-run"] if dry_run else ["--quiet", "host", *["rules"] * verbose]
-    command += ["--config", f'study="{study.name}"', "--", target]
+    command += ["--config", f"study=studies/{study.name}.yaml", "--", target]
     if dry_run or verbose:
         return wait_for(subprocess.Popen(command, cwd=study.root))
     log = study.data / "logs" / "snakemake.log"

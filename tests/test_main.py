@@ -189,7 +189,7 @@ def test_a_studys_name_of_digits_stays_text(root, monkeypatch, capsys):
     monkeypatch.setattr(runner.subprocess, "Popen", lambda words, **more: commands.append(words))
     monkeypatch.setattr(runner, "wait_for", lambda process: 0)
     assert main(["study", "007.yaml", "--dry-run"]) == 0
-    assert 'study="007"' in commands[0]
+    assert "study=studies/007.yaml" in commands[0]
 
 
 @pytest.mark.parametrize("cores", ["0", "-1", "two"])
