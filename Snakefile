@@ -18,7 +18,7 @@ from mrnetlib import provenance
 from mrnetlib import settings as settings_of
 from mrnetlib import study as studies
 from mrnetlib.files import code_digest
-from mrnetlib.names import SPLITS
+from mrnetlib.names import SPLITS, fused_path, history_path, prediction_path
 from mrnetlib.variants import recipes
 
 # The file rather than the name, which may be 007: Snakemake takes that for a number.
@@ -26,6 +26,10 @@ NAME = config.get("study", "phantom").removeprefix("studies/").removesuffix(".ya
 STUDY = studies.load(NAME, Path(workflow.basedir))
 SETTINGS = STUDY.settings
 DATA, RESULTS = f"data/{STUDY.name}", f"results/{STUDY.name}"
+UNIT = "{architecture}", "{plane}", "{task}"
+PREDICTIONS = prediction_path(RESULTS, *UNIT).as_posix()
+HISTORY = history_path(RESULTS, *UNIT).as_posix()
+FUSED = fused_path(RESULTS, *UNIT[::2]).as_posix()
 MRNETLIB = f'"{sys.executable}" -m mrnetlib'
 NOTEBOOK = f"{MRNETLIB} notebook --study {STUDY.name}"
 
@@ -129,9 +133,9 @@ rule all:
     input:
         RUNS,
         f"{RESULTS}/provenance.json",
-        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
-        every(f"{RESULTS}/history/{{architecture}}_{{plane}}_{{task}}.csv"),
-        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+        every(PREDICTIONS),
+        every(HISTORY),
+        every(FUSED),
         multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
         expand("{results}/{name}.csv", results=RESULTS,
             name=("fusion", "single_view", "table1_intervals", "calibration")),
@@ -194,8 +198,7 @@ rule pretraining:
 rule training:
     input: starting_weights, banks(),
     output:
-        expand("{results}/{kind}/{{architecture}}_{{plane}}_{task}.csv", results=RESULTS,
-            kind=("predictions", "history"), task=SETTINGS.tasks),
+        expand((PREDICTIONS, HISTORY), task=SETTINGS.tasks, allow_missing=True),
         f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
         f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
     params: settings("training"), code("02_per_plane_training", "training", "exams/banks"),
@@ -210,10 +213,10 @@ rule training:
 
 rule fusion:
     input:
-        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
-        every(f"{RESULTS}/history/{{architecture}}_{{plane}}_{{task}}.csv"),
+        every(PREDICTIONS),
+        every(HISTORY),
     output:
-        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+        every(FUSED),
         f"{RESULTS}/fusion.csv",
         figures("fusion_weights", *(f"training_{name}" for name in SETTINGS.architectures)),
         f"{DATA}/runs/03_fusion.json",
@@ -224,8 +227,8 @@ rule fusion:
 
 rule comparison:
     input:
-        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
-        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+        every(PREDICTIONS),
+        every(FUSED),
     output:
         multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
         f"{RESULTS}/single_view.csv",
@@ -291,8 +294,8 @@ rule retraining:
 
 rule choices_notebook:
     input:
-        every(f"{RESULTS}/predictions/{{architecture}}_{{plane}}_{{task}}.csv"),
-        every(f"{RESULTS}/fused/{{architecture}}_{{task}}.csv"),
+        every(PREDICTIONS),
+        every(FUSED),
         retrained(f"{RESULTS}/choices/predictions/{{architecture}}_{{plane}}.csv"),
         retrained(f"{RESULTS}/choices/networks/{{architecture}}_{{plane}}.csv"),
     output:

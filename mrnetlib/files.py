@@ -38,10 +38,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        # mkstemp makes files private to their owner; results are to be read by everyone.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        for_everyone(temporary, 0o666)
         temporary.replace(path)
     except OSError as error:
         why, advice = error.strerror or str(error), "Choose another folder"
@@ -54,6 +51,13 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def for_everyone(path: Path, mode: int) -> None:
+    """Give what was made private to its owner the mode of what is made for all: less the umask."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(mode & ~umask)
 
 
 def _is_full(folder: Path, error: OSError) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mrnetlib.dicom.archives import File
-from mrnetlib.files import InputError, write_text
+from mrnetlib.files import InputError, for_everyone, write_text
 from mrnetlib.parallel import Stopped
 
 
@@ -183,9 +183,7 @@ def _left(place: Workplace) -> str:
 
 
 def _appear(place: Workplace, out: Path) -> None:
-    umask = os.umask(0)
-    os.umask(umask)
-    place.exams.chmod(0o777 & ~umask)
+    for_everyone(place.exams, 0o777)
     if out.exists():
         out.rmdir()  # fails where somebody has put something in
     place.exams.rename(out)
