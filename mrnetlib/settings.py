@@ -118,6 +118,7 @@ class Settings:
     epochs: int = key(50, "training", least=1)
     patience: int = key(10, "training")
     learning_rate: float = key(1e-4, "training")
+    schedule: str = key("constant", "training", of=("constant", "cosine"))
     weight_decay: float = key(0.1, "training")
     batch_exams: int = key(1, "training", least=1)
     flip: float = key(0.5, "training", most=1, augments=True)

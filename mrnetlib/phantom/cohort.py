@@ -13,8 +13,10 @@ from mrnetlib.phantom import scanner as imaging
 from mrnetlib.phantom.anatomy import draw_knee, paint_knee
 from mrnetlib.phantom.canvas import rotation
 from mrnetlib.phantom.lesions import Lesion, draw_lesions
+from mrnetlib.phantom.quality import draw_quality
 from mrnetlib.phantom.surgery import Surgeon
 from mrnetlib.phantom.tissues import draw_scanner
+from mrnetlib.phantom.variants import draw_variants
 from mrnetlib.settings import Settings
 
 #: Slices per exam in MRNet-v1.0's train set: least, median, most.
@@ -78,7 +80,7 @@ class Protocol:
     @property
     def grid_mm(self) -> float:
         """Spacing of the canvas: fine against the pixel, never finer than needed."""
-        return float(np.clip(0.65 * self.field_of_view_mm / self.image_size, 0.75, 2.0))
+        return float(np.clip(0.75 * self.field_of_view_mm / self.image_size, 0.75, 2.0))
 
 
 def small_protocol(image_size: int = 64, field_of_view_mm: float = 96.0, **changes) -> Protocol:
@@ -90,7 +92,7 @@ def small_protocol(image_size: int = 64, field_of_view_mm: float = 96.0, **chang
     settings = {
         "slices": dict.fromkeys(PLANES, (7, 8, 11)),
         "thickness_mm": 6.5,
-        "coverage_mm": {"axial": 60.0, "coronal": 54.0, "sagittal": 62.0},
+        "coverage_mm": {"axial": 50.0, "coronal": 46.0, "sagittal": 60.0},
         "meniscus_severity": 1.5,
         "other_severity": 1.2,
     } | changes
@@ -108,12 +110,17 @@ def protocol_of(settings: Settings) -> Protocol:
 
 @dataclass(frozen=True)
 class PhantomExam:
-    """One exam: volumes (S, H, W) uint16, lesion codes (S, H, W) uint8, geometry per plane."""
+    """One exam, by plane: volumes (S, H, W) uint16 and their geometry.
+
+    ``lesions`` (S, H, W) uint8 holds codes of `LESIONS`, ``tissues`` (S, H, W) uint8 the codes of
+    `mrnetlib.phantom.tissues.CODES`, the anatomy without its lesions.
+    """
 
     exam: str
     labels: dict[str, int]
     volumes: dict[str, np.ndarray]
     lesions: dict[str, np.ndarray]
+    tissues: dict[str, np.ndarray]
     geometry: dict[str, imaging.Geometry]
     side: str
     findings: list[str]
@@ -157,7 +164,8 @@ def draw_labels(train: int, test: int, seed: int) -> pd.DataFrame:
 def _generators(seed: int, exam: str) -> dict[str, np.random.Generator]:
     """Independent streams of one exam: a change in one leaves the others as they are."""
     key = int.from_bytes(hashlib.sha256(exam.encode()).digest()[:8], "little")
-    names = ("knee", "texture", "lesions", "scanner", "plan", *PLANES)
+    qualities = [f"quality of {plane}" for plane in PLANES]
+    names = ("knee", "texture", "lesions", "scanner", "plan", *PLANES, "variants", *qualities)
     children = np.random.SeedSequence([seed, key]).spawn(len(names))
     return {
         n: np.random.Generator(np.random.PCG64(c)) for n, c in zip(names, children, strict=True)
@@ -229,19 +237,25 @@ def make_exam(exam: str, labels, protocol: Protocol, seed: int) -> PhantomExam:
     low, high = _corners(plans, protocol.grid_mm)
     canvas = paint_knee(knee, low, high, protocol.grid_mm, scanner.signals(), rngs["texture"])
     surgeon = Surgeon(canvas, knee, protocol.field_of_view_mm / protocol.image_size)
+    for variant in draw_variants(rngs["variants"]):
+        surgeon.variant(variant)
     lesions = draw_lesions(rngs["lesions"], labels, protocol)
     for lesion in lesions:
         surgeon.apply(lesion)
     mirror = knee.side == "L"
     tilt = rotation(*np.clip(rngs["plan"].normal(0, 3, 3), -8, 8))
     isocentre = np.round(rngs["plan"].normal((90 if mirror else -90, 0, 0), 12), 2)
-    volumes, masks, geometry = {}, {}, {}
+    volumes, masks, tissues, geometry = {}, {}, {}, {}
     for plane, plan in plans.items():
-        volumes[plane] = imaging.acquire(canvas, plan, scanner, mirror, rngs[plane])
+        quality = draw_quality(rngs[f"quality of {plane}"])
+        volumes[plane] = imaging.acquire(canvas, plan, scanner, mirror, quality, rngs[plane])
+        tissues[plane] = imaging.image_tissues(canvas, plan, mirror)
         masks[plane] = imaging.image_lesions(canvas, plan, surgeon.share_maps(), mirror)
         geometry[plane] = _geometry(plan, tilt, isocentre)
     findings = [str(lesion) for lesion in lesions]
-    return PhantomExam(exam, labels, volumes, masks, geometry, knee.side, findings, scanner)
+    return PhantomExam(
+        exam, labels, volumes, masks, tissues, geometry, knee.side, findings, scanner
+    )
 
 
 def _corners(plans, spacing: float) -> tuple[np.ndarray, np.ndarray]:

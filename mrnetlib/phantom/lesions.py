@@ -34,9 +34,20 @@ class Lesion:
         return f"{self.place} {kind}, {self.form}, severity {self.severity:.2f}".strip()
 
 
+#: What an injury shows, each sign for itself: chance that a torn ACL, or meniscus, has it. No plane
+#: sees all of them. After a fresh tear fluid fills the gap and water the marrow; an old one is
+#: filled by granulation tissue, or its place by fat.
+ACL_SIGNS = {"fresh": 0.60, "effusion": 0.60, "bruise": 0.50, "empty notch": 0.55}
+MENISCUS_SIGNS = {"fluid": 0.50, "extrusion": 0.55, "irritation": 0.60, "effusion": 0.35}
+
+
+def _signs(rng, chances: dict[str, float]) -> dict[str, bool]:
+    return {sign: bool(rng.random() < chance) for sign, chance in chances.items()}
+
+
 def _severity(rng, knob: float) -> float:
-    """A broad distribution: many mild, some severe; `knob` 1 leaves it as it is."""
-    return float(np.clip(rng.beta(1.7, 1.5) * knob, 0.02, 1.6))
+    """A broad distribution, the middle likeliest; `knob` 1 leaves it as it is."""
+    return float(np.clip(rng.beta(2.5, 2.0) * knob, 0.02, 1.6))
 
 
 def draw_acl(rng, knob: float) -> list[Lesion]:
@@ -45,11 +56,12 @@ def draw_acl(rng, knob: float) -> list[Lesion]:
     forms = ["gap", "wavy", "absent", "partial"]
     chances = [0.36, 0.26, 0.20, 0.18]
     form = forms[rng.choice(4, p=chances)]
-    details = {"at": float(rng.uniform(0.3, 0.65)), "sag": float(rng.uniform(5, 9))}
+    signs = _signs(rng, ACL_SIGNS)
+    details = {"at": float(rng.uniform(0.3, 0.65)), "sag": float(rng.uniform(5, 9)), **signs}
     lesions = [Lesion("ACL tear", form, "", severity, details)]
-    if rng.random() < 0.70:
+    if signs["effusion"]:
         lesions.append(Lesion("effusion", "diffuse", "", _severity(rng, knob) * 0.8))
-    if rng.random() < 0.55:
+    if signs["bruise"]:
         bruise = _severity(rng, knob)
         for place in ("lateral femoral condyle", "posterior lateral tibia"):
             lesions.append(_oedema(rng, place, bruise))
@@ -70,6 +82,7 @@ def draw_meniscus(rng, knob: float) -> list[Lesion]:
         "angle": angle,
         "span": float(rng.uniform(50, 95)),
         "at": float(rng.uniform(0.3, 0.65)),
+        **(signs := _signs(rng, MENISCUS_SIGNS)),
     }
     place = f"{side} meniscus {('posterior horn', 'body', 'anterior horn')[horn]}"
     lesions = [Lesion("meniscus tear", form, place, severity, details)]
@@ -78,7 +91,7 @@ def draw_meniscus(rng, knob: float) -> list[Lesion]:
     if rng.random() < 0.35:  # the bone under a torn meniscus is overloaded
         bone = "medial tibia" if side == "medial" else "lateral tibia"
         lesions.append(_oedema(rng, bone, 0.8 * severity))
-    if rng.random() < 0.40:
+    if signs["effusion"]:
         lesions.append(Lesion("effusion", "diffuse", "", _severity(rng, knob) * 0.6))
     return lesions
 

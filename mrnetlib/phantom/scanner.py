@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, sparse
 
-from mrnetlib.phantom.tissues import CONTRASTS
+from mrnetlib.phantom.quality import Quality, moved, unsuppressed_field
+from mrnetlib.phantom.tissues import CODES, CONTRASTS
+
+#: Tissues whose signal fat suppression takes away, where it works.
+FATTY = ("fat", "femur", "tibia", "fibula", "patella")
 
 #: axis of the canvas along which (slices, rows, columns) run, and the direction of each
 AXES = {
@@ -120,19 +124,48 @@ def coil(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     return np.exp(log)
 
 
-def acquire(canvas, plan: Plan, scanner, mirror: bool, rng: np.random.Generator) -> np.ndarray:
+def acquire(
+    canvas, plan: Plan, scanner, mirror: bool, quality: Quality, rng: np.random.Generator
+) -> np.ndarray:
     """Image one series: (S, H, W) uint16 magnitudes with Rician noise."""
     bias = coil(plan, rng)
     kept = float(rng.uniform(0.78, 0.98)), float(rng.uniform(0.9, 1.0))
     images = project(canvas.signal[CONTRASTS[plan.plane]], canvas.axes, plan, mirror)
-    images = lose_resolution(images, kept)
+    if plan.plane == "axial" and quality.unsuppressed:
+        images += 0.75 * fat_share(canvas, plan, mirror) * unsuppressed_field(quality, images.shape)
+    images = moved(lose_resolution(images, kept), quality)
     images *= bias
     noise = rng.standard_normal((2, *images.shape), dtype=np.float32)
-    noise *= scanner.noise
+    noise *= scanner.noise * quality.noise
     images += noise[0]
     images = np.hypot(images, noise[1])
     grey = images * float(scanner.gain * np.exp(rng.normal(0, 0.08))) + float(scanner.offset)
     return np.clip(np.rint(grey), 0, 65535).astype(np.uint16)
+
+
+def fat_share(canvas, plan: Plan, mirror: bool) -> np.ndarray:
+    """Share of each voxel that is fat or fatty marrow, (S, H, W) float32."""
+    fatty = np.zeros(len(CODES), dtype=np.float32)
+    fatty[[CODES[name] for name in FATTY]] = 1
+    return project(fatty[canvas.tissue], canvas.axes, plan, mirror)
+
+
+def image_tissues(canvas, plan: Plan, mirror: bool) -> np.ndarray:
+    """Tissue code at the middle of each voxel, (S, H, W) uint8; 0 (air) beyond the canvas.
+
+    Lesions do not change it: it is the anatomy of the knee.
+    """
+    order = [axis for axis, _ in AXES[plan.plane]]
+    places, inside = [], []
+    for axis, centre in zip(order, (plan.slices, plan.rows, plan.columns), strict=True):
+        line = canvas.axes[axis]
+        centre = -centre if axis == 0 and mirror else centre
+        index = np.rint((centre - float(line[0])) / float(line[1] - line[0])).astype(int)
+        inside.append((index >= 0) & (index < len(line)))
+        places.append(np.clip(index, 0, len(line) - 1))
+    codes = canvas.tissue.transpose(order)[np.ix_(*places)]
+    slices, rows, columns = inside
+    return codes * (slices[:, None, None] & rows[:, None] & columns)
 
 
 def image_lesions(canvas, plan: Plan, share_maps, mirror: bool) -> np.ndarray:

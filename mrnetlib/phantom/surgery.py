@@ -11,6 +11,12 @@ from mrnetlib.phantom.canvas import Region
 from mrnetlib.phantom.lesions import LESIONS, OEDEMA_PLACES, Lesion
 from mrnetlib.phantom.shapes import around, bezier, ellipsoid, tube
 from mrnetlib.phantom.tissues import CODES
+from mrnetlib.phantom.variants import Variant
+
+BONE = ("femur", "tibia", "patella")
+FAT = ("fat",)
+SOFT = ("fat", "fluid", "fascia", "muscle", "ligament")
+VESSEL = ("vessel",)
 
 
 class Surgeon:
@@ -137,8 +143,12 @@ class Surgeon:
             self.handle(side)
         share = self.canvas.cover(f) * within * m["share"]
         share *= self.is_tissue(region, "meniscus", "acl", "ligament") * min(1.0, 0.65 + 0.5 * s)
-        self.change("meniscus tear", region, share, "cleft")
-        self.irritation(m, np.clip((0.5 * span + 8 - along) / 12, 0, 1), s)
+        self.change("meniscus tear", region, share, "cleft" if d["fluid"] else "granulation")
+        near = np.clip((0.5 * span + 8 - along) / 12, 0, 1)
+        if d["irritation"]:
+            self.irritation(m, near, s)
+        if d["extrusion"]:
+            self.extrusion(m, s)
 
     def irritation(self, m, along, s: float) -> None:
         """Oedema of the fat and capsule around the torn part, a secondary sign of a tear."""
@@ -148,6 +158,18 @@ class Surgeon:
         rim *= np.clip(1.3 - np.abs(m["up"] - 2.5) / 5, 0, 1) * along
         share = rim * self.is_tissue(region, "fat", "fluid", "ligament", "fascia")
         self.change("meniscus tear", region, share * min(1.0, 0.3 + 0.7 * s), "oedema")
+
+    def extrusion(self, m, s: float) -> None:
+        """The body pushed out over the tibia's edge: dark where fat was, its place left open."""
+        region, height = m["region"], np.maximum(m["height"], 1)
+        body = np.clip((55 - np.abs(m["angle"])) / 20, 0, 1)
+        reach = 2.0 + 2.5 * s
+        bulge = np.clip(0.5 - (np.abs(m["depth"] + reach / 2) - reach / 2) / self.canvas.edge, 0, 1)
+        bulge *= np.clip((height - np.abs(m["up"] - height / 2) * 2) / 2, 0, 1) * body
+        bulge *= self.is_tissue(region, "fat", "fluid", "ligament", "fascia", "muscle")
+        self.change("meniscus tear", region, bulge, "meniscus")
+        tip = np.clip((m["depth"] - m["width"] + reach + 1) / 1.5, 0, 1) * body * m["share"]
+        self.change("meniscus tear", region, tip, "femoral_cartilage")
 
     def handle(self, side: str) -> None:
         """The displaced fragment of a bucket-handle tear, a dark band in the notch."""
@@ -171,14 +193,18 @@ class Surgeon:
         if lesion.form == "partial":
             self.change("ACL tear", region, swelling, "torn_fibre")
             return
-        self.change("ACL tear", region, swelling, "oedema")
+        self.change("ACL tear", region, swelling, "oedema" if d["fresh"] else "granulation")
+        if d["empty notch"]:
+            self.empty_notch(m, s)
         if lesion.form == "gap":
             half = 0.09 + 0.14 * min(s, 1)
             gap = np.clip((half - np.abs(place - d["at"])) / 0.05, 0, 1)
             self.change("ACL tear", region, share * (1 - gap) * min(1, 0.1 + 0.6 * s), "torn_fibre")
-            self.change("ACL tear", region, share * gap * min(1, 0.3 + 0.8 * s), "cleft")
+            filled = "cleft" if d["fresh"] else "granulation"
+            self.change("ACL tear", region, share * gap * min(1, 0.3 + 0.8 * s), filled)
             return
-        self.change("ACL tear", region, share * min(1, 0.2 + 0.9 * s), "oedema")
+        gone = "oedema" if d["fresh"] else "fat"
+        self.change("ACL tear", region, share * min(1, 0.2 + 0.9 * s), gone)
         curve = inner.acl_curve(self.knee)
         if lesion.form == "wavy":
             t = np.linspace(0, 1, len(curve))
@@ -190,6 +216,54 @@ class Surgeon:
         self.change(
             "ACL tear", region, self.canvas.cover(f) * open_space * min(1, 0.3 + s), "torn_fibre"
         )
+
+    def empty_notch(self, m, s: float) -> None:
+        """The femoral end has come off the notch's wall; fat lies where it was."""
+        end = np.clip((0.42 - m["place"]) / 0.08, 0, 1) * np.clip(1.6 - m["distance"] / 2.5, 0, 1)
+        end *= self.is_tissue(m["region"], "acl", "fat", "fluid")
+        self.change("ACL tear", m["region"], np.clip(end, 0, 1) * min(1, 0.4 + 0.6 * s), "fat")
+
+    def variant(self, variant: Variant) -> None:
+        """Change the knee as a normal variant says; nothing is recorded."""
+        size, (a, b, c) = variant.size, variant.place
+        for centre, radii, tissue, on, strength in {
+            "physiological fluid": lambda: [
+                ((4 * a, -29.5, 57), (13 + 7 * size, 1.5 + 4.5 * size, 12 + 8 * size), "fluid", SOFT, 1),
+                ((28 * np.sign(a), -24, 38), (3 + 4 * size, 2 + 3 * size, 7 + 6 * size), "fluid", SOFT, 1),
+            ],
+            "red marrow": lambda: [
+                ((14 * a, -3, 38 + 6 * b), (16, 14, 7 + 8 * size), "red_marrow", BONE, 0.9),
+                ((14 * b, 4, -26 + 4 * a), (14, 12, 5 + 6 * size), "red_marrow", BONE, 0.7),
+            ],
+            "fat pad oedema": lambda: [
+                ((10 * a, -28 + 2 * b, 12 + 5 * c), (6 + 4 * size, 3 + 3 * size, 5 + 4 * size), "oedema", FAT, 0.7),
+            ],
+            "bursa": lambda: [
+                ((24 + 2 * a, 38 + 2 * b, 13 + 4 * c), np.array((3, 3, 6)) * (0.7 + size), "fluid", SOFT, 1),
+            ],
+            "scar": lambda: [
+                ((8 * a, -30, 10 + 6 * b), (2 + 3 * size, 8, 2 + 2 * size), "scar", FAT, 0.8),
+            ],
+            "bright vessels": lambda: [
+                ((-3 + 2 * a, 38, 10 * b), (4, 4, 40), "fluid", VESSEL, 0.6 + 0.4 * size),
+                ((47, 28, 0), (6, 8, 60), "fluid", VESSEL, 0.6),
+            ],
+            "perimeniscal recess": lambda: [
+                ((36 * np.sign(a), 6 + 14 * b, 5 + 2 * c), (1.5 + 1.5 * size, 8 + 5 * size, 2 + 2 * size), "fluid", SOFT, 0.9),
+            ],
+            "screw": lambda: [
+                ((3 + 4 * a, -4, -18 + 4 * b), (4, 4, 10), "metal", BONE, 1),
+            ],
+        }[variant.kind]():
+            self.spot(np.array(centre), np.array(radii), tissue, on, strength)
+
+    def spot(self, centre, radii, tissue: str, on: tuple[str, ...], strength: float) -> None:
+        """A cloudy ellipsoid of a tissue, only on others, unrecorded."""
+        region = self.canvas.region(centre - 1.4 * radii, centre + 1.4 * radii)
+        cloud = 0.2 * self.canvas.texture("cloud", region.box)
+        f = ellipsoid(region, centre, radii) / float(radii.min()) + cloud
+        share = np.clip(0.5 - 2.5 * f, 0, 1) * strength * self.is_tissue(region, *on)
+        self.change("", region, share, tissue, record=False)
 
     def share_maps(self):
         """Lesion code -> list of (box, share of each voxel), in rising order of the codes."""

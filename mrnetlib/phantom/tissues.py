@@ -38,6 +38,12 @@ SIGNALS = {
     "oedema": (0.86, 0.36, 0.86),
     "torn_fibre": (0.42, 0.40, 0.52),
     "cleft": (0.95, 0.34, 1.0),
+    # What fills an old tear, and the marrow that still makes blood: short echoes show the one, T1
+    # and fat suppression the other.
+    "granulation": (0.30, 0.58, 0.46),
+    "red_marrow": (0.50, 0.58, 0.30),
+    "scar": (0.12, 0.20, 0.20),
+    "metal": (0.0, 0.0, 0.0),
 }
 
 #: name -> code in the tissue map (uint8)

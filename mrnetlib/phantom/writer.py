@@ -47,6 +47,7 @@ def _done(folder: Path, split: str, exam: str, format: str) -> bool:
 def _write_exam(folder: Path, made: PhantomExam, split: str, format: str, seed: int) -> None:
     for plane in PLANES:
         write_array(folder / "lesions" / plane / f"{made.exam}.npy", made.lesions[plane])
+        write_array(folder / "tissues" / plane / f"{made.exam}.npy", made.tissues[plane])
     if format == "mrnet":
         volumes = {plane: to_uint8(volume) for plane, volume in made.volumes.items()}
         write_exam(folder / "exams", split, made.exam, volumes)

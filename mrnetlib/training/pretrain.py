@@ -1,9 +1,11 @@
-"""A short self-supervised pretraining, for studies without ImageNet weights.
+"""A short pretraining, for studies without ImageNet weights.
 
 ImageNet weights are a download; the default study must do without. Its backbones learn from the
 training exams' slices themselves, without a label, and all nine networks of an architecture share
 what was learned. The pretext tasks ask of a slice: which plane it is, by which quarter turn it was
-rotated (Gidaris et al. 2018), and where in the stack it lies.
+rotated (Gidaris et al. 2018), and where in the stack it lies; and of a digital knee, whose anatomy
+is known at every pixel, which tissues are where (`mrnetlib.training.tissues`). Lesions are no part
+of that anatomy.
 """
 
 from dataclasses import dataclass
@@ -20,14 +22,19 @@ from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import write_csv
 from mrnetlib.settings import Settings, values_of
 from mrnetlib.study import Study
+from mrnetlib.training import augment
 from mrnetlib.training.checkpoints import CODE, load_checkpoint, save_tensors
 from mrnetlib.training.devices import arithmetic, autocast, use_machine
 from mrnetlib.training.finetune import seed_of
 from mrnetlib.training.networks import check_image_size, count_features
 from mrnetlib.training.starting import starting_backbone
+from mrnetlib.training.tissues import TissueHead, group_weights, read_shares, tissue_loss
 
 #: Outputs of the pretext head: planes, quarter turns, place in the stack.
 HEADS = {"plane": 3, "turn": 4, "place": 1}
+
+#: Weight of naming the tissues beside the other pretext tasks.
+TISSUES = 3.0
 
 #: In a file of pretrained weights beside the tensors: what they were made from.
 MADE_FROM = "made_from"
@@ -42,55 +49,97 @@ WEIGHT_DECAY = 1e-4
 class PretextBatch:
     """Slices (B, 1, H, W) float32 in 0..255 with their answers.
 
-    ``plane`` and ``turn`` (B,) int64; ``place`` in the stack (B,) float32, 0..1.
+    ``plane`` and ``turn`` (B,) int64; ``place`` in the stack (B,) float32, 0..1; ``tissues``
+    (B, G, GRID, GRID) float32, see `mrnetlib.training.tissues.shares`, or None.
     """
 
     slices: Tensor
     plane: Tensor
     turn: Tensor
     place: Tensor
+    tissues: Tensor | None = None
 
 
 def _draw_slices(banks: list[ExamBank], count: int, generator: torch.Generator):
-    """Draw `count` slices, evenly over the planes; gives slices, planes and places in 0..1."""
+    """Draw `count` slices, evenly over the planes: planes, indices in them, places in 0..1."""
     plane = torch.randint(len(banks), (count,), generator=generator)
     uniform = torch.rand(count, generator=generator)
-    slices, places = [], []
+    indices, places = [], []
     for bank_index, position in zip(plane.tolist(), uniform.tolist(), strict=True):
         bank = banks[bank_index]
         index = int(position * len(bank.slices))
         exam = int((bank.spans[:, 0] <= index).sum()) - 1
         first, last = bank.spans[exam, 0], bank.spans[exam, 1] - 1
-        slices.append(bank.slices[index])
+        indices.append(index)
         places.append((index - first) / max(last - first, 1))
-    return torch.stack(slices), plane, torch.tensor(places, dtype=torch.float32)
+    return plane, indices, torch.tensor(places, dtype=torch.float32)
 
 
-def draw_pretext(banks: list[ExamBank], count: int, generator: torch.Generator) -> PretextBatch:
-    """Draw a batch of the pretext tasks from the training exams' banks, one per plane."""
-    slices, plane, place = _draw_slices(banks, count, generator)
+def draw_pretext(
+    banks: list[ExamBank],
+    count: int,
+    generator: torch.Generator,
+    tissues: list[Tensor] | None = None,
+) -> PretextBatch:
+    """Draw a batch of the pretext tasks from the training exams' banks, one per plane.
+
+    `tissues` are the shares of the banks' slices, where the anatomy is known; slices and shares
+    are then moved together, as an exam is in the fine-tuning.
+    """
+    plane, indices, place = _draw_slices(banks, count, generator)
+    where = list(zip(plane.tolist(), indices, strict=True))
+    slices = torch.stack([banks[p].slices[i] for p, i in where]).unsqueeze(1)  # (B, 1, H, W)
+    truth = None
+    if tissues is not None:
+        truth = torch.stack([tissues[p][i] for p, i in where]).float()  # (B, G, GRID, GRID)
+        drawn = augment.draw(count, Settings(flip=0.0), generator)
+        slices = augment.apply(slices, [1] * count, drawn)
+        truth = _moved(truth, drawn)
     # Most slices stay upright, as the exams are.
     turn = torch.randint(4, (count,), generator=generator)
     turn = torch.where(torch.rand(count, generator=generator) < 0.5, 0, turn)
-    turned = slices.float()
+    slices = slices.float()
     for quarter in (1, 2, 3):
-        turned[turn == quarter] = torch.rot90(turned[turn == quarter], quarter, (1, 2))
-    return PretextBatch(turned.unsqueeze(1), plane, turn, place)  # (B, H, W) -> (B, 1, H, W)
+        slices[turn == quarter] = torch.rot90(slices[turn == quarter], quarter, (2, 3))
+        if truth is not None:
+            truth[turn == quarter] = torch.rot90(truth[turn == quarter], quarter, (2, 3))
+    return PretextBatch(slices, plane, turn, place, truth)
 
 
-def pretext_losses(answers: Tensor, batch: PretextBatch) -> dict[str, Tensor]:
-    """The losses of the three pretext tasks from the head's output (B, 3 + 4 + 1)."""
+def _moved(truth: Tensor, drawn: Tensor) -> Tensor:
+    """Shares (B, G, h, w) moved as their slices were; beyond the image is the first group: air."""
+    count, groups = truth.shape[:2]
+    flat = truth.reshape(count * groups, 1, *truth.shape[2:])
+    moved = augment.apply(flat, [groups] * count, drawn).reshape(truth.shape)
+    moved[:, 0] += 1 - moved.sum(1)
+    return moved
+
+
+def pretext_losses(
+    answers: Tensor, batch: PretextBatch, named: Tensor | None = None, weights: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The losses of the pretext tasks from the head's output (B, 3 + 4 + 1).
+
+    `named` are the tissue head's scores, weighted by group, where the batch knows the tissues.
+    """
     plane, turn, place = answers.float().split(list(HEADS.values()), 1)
-    return {
+    losses = {
         "plane": functional.cross_entropy(plane, batch.plane),
         "turn": functional.cross_entropy(turn, batch.turn),
         # Four times, so that all three losses begin at about the same size.
         "place": 4 * functional.mse_loss(place.squeeze(1).sigmoid(), batch.place),
     }
+    if named is not None:
+        losses["tissues"] = TISSUES * tissue_loss(named, batch.tissues, weights)
+    return losses
 
 
 def pretrain(
-    backbone: nn.Module, banks: list[ExamBank], settings: Settings, progress: bool = True
+    backbone: nn.Module,
+    banks: list[ExamBank],
+    settings: Settings,
+    progress: bool = True,
+    tissues: list[Tensor] | None = None,
 ) -> pd.DataFrame:
     """Pretrain a backbone in place on the slices of the training exams, without labels.
 
@@ -98,6 +147,8 @@ def pretrain(
     ----------
     banks : the training banks of the planes.
     settings : ``pretrain_slices`` are shown in all; ``precision`` and ``seed``.
+    tissues : of the banks' slices, see `mrnetlib.training.tissues.shares`; None where they are not
+        known.
 
     Returns
     -------
@@ -108,28 +159,39 @@ def pretrain(
     torch.manual_seed(seed_of("head", settings.seed))
     device = next(backbone.parameters()).device
     head = nn.Linear(count_features(backbone), sum(HEADS.values())).to(device)
-    model = nn.Sequential(backbone, head).train()
+    parts, namer, weights = [backbone, head], None, None
+    if tissues is not None:
+        namer = TissueHead(backbone, banks[0].slices.shape[-1]).to(device)
+        weights = group_weights(torch.cat(tissues))
+        parts.append(namer)
+    for part in parts:
+        part.train()
     mean = sum(bank.mean for bank in banks) / len(banks)
     std = sum(bank.std for bank in banks) / len(banks)
     steps = max(1, settings.pretrain_slices // BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    learned = [parameter for part in parts for parameter in part.parameters()]
+    optimizer = torch.optim.AdamW(learned, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps)
     rows = []
     for _ in tqdm(range(steps), "pretraining", disable=not progress):
-        batch = draw_pretext(banks, BATCH, generator)
+        batch = draw_pretext(banks, BATCH, generator, tissues)
         slices = ((batch.slices - mean) / std).to(device, memory_format=torch.channels_last)
         with autocast(settings.precision, device):
-            answers = model(slices)
-        losses = pretext_losses(answers.cpu(), batch)
+            answers = head(backbone(slices))
+            named = namer().cpu() if namer else None
+        losses = pretext_losses(answers.cpu(), batch, named, weights)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         optimizer.step()
         schedule.step()
         rows.append({name: loss.item() for name, loss in losses.items()})
+    if namer:
+        namer.hook.remove()
     history = pd.DataFrame(rows)
+    names = list(history.columns)
     history.insert(0, "slices", (history.index + 1) * BATCH)
     tenth = (history.index * 10) // steps
-    return history.groupby(tenth).agg({"slices": "last"} | dict.fromkeys(HEADS, "mean"))
+    return history.groupby(tenth).agg({"slices": "last"} | dict.fromkeys(names, "mean"))
 
 
 def save_backbone(backbone: nn.Module, path: Path, made_from: dict[str, Any]) -> None:
@@ -159,10 +221,17 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
         made_from = _origin(study.settings, banks, device)
         if again or not _is_made_from(path, made_from):
             backbone = starting_backbone(architecture, "none", study.settings.seed).to(device)
-            history = pretrain(backbone, banks, study.settings)
+            history = pretrain(backbone, banks, study.settings, tissues=_tissues(study, banks))
             write_csv(study.results / "pretraining" / f"{architecture}.csv", history)
             save_backbone(backbone, path, made_from)
     return str(path)
+
+
+def _tissues(study: Study, banks: list[ExamBank]) -> list[Tensor] | None:
+    """The tissues of the banks' slices, where the exams are a digital knee's."""
+    if study.settings.data != "phantom":
+        return None
+    return [read_shares(study.data / "tissues", bank) for bank in banks]
 
 
 def _origin(settings: Settings, banks: list[ExamBank], device: torch.device) -> dict[str, Any]:
