@@ -138,7 +138,7 @@ rule all:
         every(FUSED),
         multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
         expand("{results}/{name}.csv", results=RESULTS,
-            name=("fusion", "single_view", "table1_intervals", "calibration")),
+            name=("baseline", "fusion", "single_view", "table1_intervals", "calibration")),
         figures("labels", "exam", "pipeline", "histograms", "fusion_weights", "roc",
             "single_vs_multi", "confusion", "calibration",
             *(f"training_{name}" for name in SETTINGS.architectures)),
@@ -161,8 +161,9 @@ rule preprocessing:
     output:
         all_banks(kinds=("npy", "json")),
         f"{DATA}/landmarks.json",
+        f"{RESULTS}/baseline.csv",
         f"{DATA}/runs/01_preprocessing.json",
-    params: settings("preprocessing"), code("01_preprocessing", "exams"),
+    params: settings("preprocessing"), code("01_preprocessing", "exams", "evaluation/baseline"),
     shell: "{NOTEBOOK} 01_preprocessing"
 
 

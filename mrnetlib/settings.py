@@ -110,8 +110,10 @@ class Settings:
     standardize: bool = key(True, "preprocessing")
     tune_fraction: float = key(0.1, "exams", most=1, within=True)
     architectures: tuple[str, ...] = key(ARCHITECTURES, "fusion", "comparison", of=ARCHITECTURES)
-    planes: tuple[str, ...] = key(PLANES, "pretraining", "fusion", "comparison", of=PLANES)
-    tasks: tuple[str, ...] = key(TASKS, "fusion", "comparison", of=TASKS)
+    planes: tuple[str, ...] = key(
+        PLANES, "preprocessing", "pretraining", "fusion", "comparison", of=PLANES
+    )
+    tasks: tuple[str, ...] = key(TASKS, "preprocessing", "fusion", "comparison", of=TASKS)
     weights: str = key("imagenet", "training", of=("imagenet", "none", "pretrained"), files=True)
     pretrain_slices: int = key(20_000, "pretraining")
     head: str = key("random", "training", of=("random", "probe"))
