@@ -33,6 +33,7 @@ bench: .venv/ready ## measure speed and what settings bring, after a study; resu
 	$(BIN)/python -m benchmarks.preprocessing --json results/benchmarks/preprocessing.json
 	$(BIN)/python -m benchmarks.study --study $(STUDY) --json results/benchmarks/study.json
 	$(BIN)/python -m benchmarks.recipe --study $(STUDY) --json results/benchmarks/recipe.json
+	$(BIN)/python -m benchmarks.flip --study $(STUDY) --json results/benchmarks/flip.json
 	$(BIN)/python -m benchmarks.starting_weights --study $(STUDY)
 
 lint: .venv/ready ## check style and the notebooks' format

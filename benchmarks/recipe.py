@@ -10,6 +10,7 @@ the study first: its banks and pretrained backbones are used. ``precision: auto`
 
 import argparse
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -49,39 +50,63 @@ def train(this: study.Study, architecture: str, plane: str, task: str, **changes
     }
 
 
-def measure(name: str, case: dict, plane: str) -> dict:
+def measure(name: str, case: dict) -> dict:
     """One network of one case."""
     changes = {case["setting"]: case["value"], "seed": case["seed"]}
-    return case | train(study.load(name), case["architecture"], plane, case["task"], **changes)
+    which = case["architecture"], case["plane"], case["task"]
+    return case | train(study.load(name), *which, **changes)
 
 
-def all_cases(varied: list[str], tasks: list[str], seeds: int) -> list[dict]:
+def all_cases(
+    varied: dict[str, tuple],
+    tasks: list[str],
+    seeds: int,
+    planes: Sequence[str] = ("axial",),
+    architectures: Sequence[str] = ARCHITECTURES,
+) -> list[dict]:
     """Every network to be trained; the slow ones first, so that no core is idle at the end."""
     return [
-        {"setting": setting, "value": value, "architecture": name, "task": task, "seed": seed}
-        for name in reversed(ARCHITECTURES)
-        for setting in varied
-        for value in VARIED[setting]
+        {"setting": setting, "value": value, "architecture": name, "plane": plane}
+        | {"task": task, "seed": seed}
+        for name in reversed(architectures)
+        for setting, values in varied.items()
+        for value in values
+        for plane in planes
         for task in tasks
         for seed in range(seeds)
     ]
 
 
-def compared(table: pd.DataFrame) -> pd.DataFrame:
+def trained(this: study.Study, cases: list[dict], workers: int) -> pd.DataFrame:
+    """Train the networks of all cases, so many at a time; a row each, sorted by the case."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        jobs = [pool.submit(measure, this.name, case) for case in cases]
+        rows = [job.result() for job in tqdm(as_completed(jobs), "networks", len(jobs))]
+    return pd.DataFrame(rows).sort_values(list(cases[0]), key=lambda column: column.astype(str))
+
+
+def compared(
+    table: pd.DataFrame, varied: dict[str, tuple] = VARIED, of: str = "architecture"
+) -> pd.DataFrame:
     """Mean paired differences from the first value of each setting, with 95 % intervals.
 
     The intervals are Student's over the pairs (tasks and seeds): they cover the luck of a training,
     not that of the choice of exams.
+
+    Parameters
+    ----------
+    of : the column whose values are compared each for itself.
     """
     rows = []
     for setting in table["setting"].unique():
-        own, values = table[table["setting"] == setting], VARIED[setting]
-        for name in ARCHITECTURES:
-            wide = own[own["architecture"] == name].pivot(
+        own, values = table[table["setting"] == setting], varied[setting]
+        for name in own[of].unique():
+            wide = own[own[of] == name].pivot(
                 index=["task", "seed"], columns="value", values=["tune_auc", "tune_loss", "seconds"]
             )
             for value in values[1:]:
-                row = {"architecture": name, "setting": setting, "value": value, "pairs": len(wide)}
+                row = {of: name, "setting": setting, "value": value, "pairs": len(wide)}
                 for kind in ("tune_auc", "tune_loss"):
                     difference = wide[kind, value] - wide[kind, values[0]]
                     half = t.ppf(0.975, len(wide) - 1) * difference.sem()
@@ -105,13 +130,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     this = study.load(arguments.study)
-    cases = all_cases(arguments.vary, arguments.tasks, arguments.seeds)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
-        jobs = [pool.submit(measure, this.name, case, arguments.plane) for case in cases]
-        rows = [job.result() for job in tqdm(as_completed(jobs), "networks", len(jobs))]
-    keys = ["setting", "value", "architecture", "task", "seed"]
-    table = pd.DataFrame(rows).sort_values(keys, key=lambda column: column.astype(str))
+    varied = {setting: VARIED[setting] for setting in arguments.vary}
+    cases = all_cases(varied, arguments.tasks, arguments.seeds, [arguments.plane])
+    table = trained(this, cases, arguments.workers)
     comparison = compared(table)
     print(comparison.round(3).to_string(index=False))
     if arguments.json:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import alternate, full_size, recipe, reference, scaling
+from benchmarks import alternate, flip, full_size, recipe, reference, scaling
 from mrnetlib.exams import mrnet
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.training.networks import ExamNetwork
@@ -99,7 +99,7 @@ def test_the_reference_trains(tmp_path):
 def test_recipes_are_compared_in_pairs():
     rows = [
         case | {"tune_auc": 0.7 + 0.02 * case["seed"], "tune_loss": 0.2, "seconds": 10}
-        for case in recipe.all_cases(list(recipe.VARIED), ["acl", "meniscus"], 5)
+        for case in recipe.all_cases(recipe.VARIED, ["acl", "meniscus"], 5)
     ]
     for row in rows:
         if row["value"] == "bf16":
@@ -111,6 +111,22 @@ def test_recipes_are_compared_in_pairs():
     assert found["tune_auc low"] == pytest.approx(found["tune_auc high"])
     assert found["times as fast"] == 2
     assert table.loc["batch_exams", 1, "googlenet"]["tune_auc difference"] == pytest.approx(0)
+
+
+def test_the_flip_is_compared_plane_by_plane():
+    planes, flips = ["axial", "sagittal"], flip.VARIED["flip"]
+    cases = recipe.all_cases(flip.VARIED, ["acl"], 3, planes, ["alexnet"])
+    assert len(cases) == len(planes) * len(flips) * 3
+    cost = {("sagittal", 0.5): 0.15}
+    rows = [
+        case
+        | {"tune_auc": 0.8 + 0.01 * case["seed"] - cost.get((case["plane"], case["value"]), 0)}
+        | {"tune_loss": 0.2, "seconds": 1}
+        for case in cases
+    ]
+    table = recipe.compared(pd.DataFrame(rows), flip.VARIED, of="plane").set_index("plane")
+    assert table["value"].tolist() == [0.5, 0.5]
+    assert table["tune_auc difference"].to_dict() == pytest.approx({"axial": 0, "sagittal": -0.15})
 
 
 def test_a_linear_cost_is_told_from_a_square_one():

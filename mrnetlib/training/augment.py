@@ -2,7 +2,9 @@
 
 `draw` takes an explicit generator and `apply` is a pure function of what was drawn, so that an
 augmentation can be replayed, tested and shown. All slices of an exam share one draw: the knee
-stays one knee.
+stays one knee. The flip is the paper's, for all planes alike. It makes a left knee of a right one
+in axial and coronal slices; in sagittal ones it swaps front and back, and the patella ends up
+behind the joint (`benchmarks.flip` measures what that does).
 """
 
 import torch

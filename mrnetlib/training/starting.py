@@ -57,9 +57,10 @@ def starting_network(backbone: nn.Module, bank: ExamBank, seed: int) -> ExamNetw
 def probe_head(network: ExamNetwork, features: np.ndarray, labels: np.ndarray) -> None:
     """Start the head from a linear probe, in place: a logistic regression on the features.
 
-    A random head has to learn before it can teach the backbone anything, and pooled features,
-    whose spread over the exams is a fraction of their mean, make that slow. Starting from the
-    probe spares those epochs (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features").
+    While a random head learns, the gradients that it sends back distort the backbone's features
+    (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features"), and pooled features, whose
+    spread over the exams is a fraction of their mean, make it learn slowly. Starting from the probe
+    spares both.
 
     Parameters
     ----------
