@@ -6,8 +6,10 @@ import importlib.metadata
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from urllib.parse import quote
 import yaml
 
 from mrnetlib.files import InputError, code_digest, read_json, write_json
+from mrnetlib.parallel import cores
 from mrnetlib.study import Study
 from mrnetlib.training import progress
 
@@ -109,7 +112,7 @@ def _processor() -> str:
 
 
 def machine(study: Study) -> dict[str, Any]:
-    """The machine in words: system, processor, a training's threads, the device that trains."""
+    """The machine in words: system, processor and its cores, a training's threads, the device."""
     import torch
 
     from mrnetlib.training.devices import choose_device, has_bf16
@@ -119,6 +122,7 @@ def machine(study: Study) -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        "cores": cores(),
         "threads": study.settings.threads or torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "has_bf16": has_bf16(device),
@@ -149,12 +153,75 @@ def note_run(
         "run": run,
         "step": notebook,
         "parameters": parameters,
+        "started": (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(
+            timespec="milliseconds"
+        ),
         "seconds": round(seconds, 1),
         **({"parts": parts} if parts else {}),
+        "peak_memory_mib": peak_memory(),
         "drawn_with": drawn_with(study),
         **circumstances(study),
     }
     write_json(study.data / "runs" / f"{run}.json", content)
+
+
+def peak_memory() -> int | None:
+    """Most MiB that this process and the largest of its ended children held, None on Windows.
+
+    For a notebook, whose kernel is such a child, that is what its run needed at once; of several
+    workers one counts.
+    """
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, KiB elsewhere
+    return sum(one.ru_maxrss for one in usage) // unit
+
+
+def together(notes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the runs took together, of which several go on at a time.
+
+    Returns
+    -------
+    ``seconds_of_all_runs``, the sum; ``seconds_while_any_ran``, without the time between the runs
+    of a study that was stopped; ``peak_memory_mib``, an upper limit: the largest sum of the peaks
+    of runs that went on at the same time. None where a run did not note what it takes.
+    """
+    total = {"seconds_of_all_runs": round(sum(note["seconds"] for note in notes), 1)}
+    if not all(note.get("started") and note.get("peak_memory_mib") for note in notes):
+        return total | {"seconds_while_any_ran": None, "peak_memory_mib": None}
+    begun = [datetime.fromisoformat(note["started"]).timestamp() for note in notes]
+    runs = [
+        (start, start + note["seconds"], note["peak_memory_mib"])
+        for start, note in zip(begun, notes, strict=True)
+    ]
+    covered, until = 0.0, 0.0
+    for first, last, _ in sorted(runs):
+        covered += max(0.0, last - max(first, until))
+        until = max(until, last)
+    at_once = [sum(peak for first, last, peak in runs if first <= now < last) for now in begun]
+    return total | {
+        "seconds_while_any_ran": round(covered, 1),
+        "peak_memory_mib": max(at_once, default=0),
+    }
+
+
+def disk_use(study: Study) -> dict[str, int]:
+    """MiB of the files in ``data/<study>`` and, where there is one, of the environment's own."""
+    folders = {"study": study.data, "environment": Path(sys.prefix)}
+    if not any((Path(sys.prefix) / mark).exists() for mark in ("pyvenv.cfg", "conda-meta")):
+        del folders["environment"]  # the system's Python: all that is installed there
+    return {name: _size(folder) >> 20 for name, folder in folders.items()}
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # removed by another run meanwhile
+            total += path.lstat().st_size
+    return total
 
 
 def drawn_with(study: Study) -> dict[str, str]:
@@ -222,7 +289,8 @@ def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
         "study": study.name,
         "settings": asdict(study.settings),
         **shared,
-        "seconds_of_all_runs": round(sum(note["seconds"] for note in notes), 1),
+        **together(notes),
+        "disk_mib": disk_use(study),
         "runs": notes,
     }
     # The user's folder is theirs to know.

@@ -1,9 +1,11 @@
 """Tiny exams with a planted truth, shared by the tests."""
 
 import contextlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import numpy as np
@@ -86,6 +88,16 @@ def planted(tmp_path_factory) -> dict[str, banks.ExamBank]:
     folder = tmp_path_factory.mktemp("planted")
     write_planted_banks(folder / "banks", write_planted(folder / "exams", 40, 10))
     return {split: banks.ExamBank.open(folder / "banks", split, "sagittal") for split in SPLITS}
+
+
+def script_of_docs(name: str) -> ModuleType:
+    """A script of the folder docs as a module; it is no part of a package."""
+    path = Path(__file__).resolve().parent.parent / "docs" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def slices_of(count, size=64, seed=0):

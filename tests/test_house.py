@@ -1,29 +1,23 @@
 """The house as CONTRIBUTING.md describes it: rooms, their sizes, and who may use whom."""
 
 import ast
-import importlib.util
 import pkgutil
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from conftest import script_of_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "mrnetlib"
 MODULES = sorted(LIBRARY.rglob("*.py"))
 LONGEST = 320
-DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
 @pytest.fixture(scope="module")
 def drawer():
     """The script that draws the packages."""
-    spec = importlib.util.spec_from_file_location("packages", ROOT / "docs" / "packages.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script_of_docs("packages")
 
 
 def test_there_are_few_rooms_and_each_is_read_in_one_sitting():
@@ -65,35 +59,6 @@ def test_a_name_is_imported_from_where_it_is_defined():
             if isinstance(node, ast.ImportFrom) and known is not None:
                 wrong += [(path.name, a.name) for a in node.names if a.name not in known]
     assert wrong == []
-
-
-def lines_of_code(*parts):
-    """Lines of the library without blanks, comments and docstrings."""
-    count = 0
-    for path in MODULES:
-        if path.relative_to(LIBRARY).parts[0] in parts:
-            lines = path.read_text(encoding="utf-8").splitlines()
-            words = set()
-            for node in ast.walk(ast.parse("\n".join(lines))):
-                first = node.body[0] if isinstance(node, DOCUMENTED) and node.body else None
-                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                    words |= set(range(first.lineno, first.end_lineno + 1))
-            code = [line for n, line in enumerate(lines, 1) if n not in words and line.strip()]
-            count += sum(not line.lstrip().startswith("#") for line in code)
-    return count
-
-
-def test_the_readme_says_how_large_the_parts_are():
-    page = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
-    said = re.search(
-        r"some ([\d,]+) lines of code.*?door \(([\d,]+)\).*?knee \(([\d,]+)\).*?"
-        r"pictures \(([\d,]+)\)", page
-    )  # fmt: skip
-    beside = ["dicom"], ["phantom"], ["figures"]
-    parts = {path.relative_to(LIBRARY).parts[0] for path in MODULES}
-    study = sorted(parts - {"dicom", "phantom", "figures"})
-    for number, chosen in zip(said.groups(), (study, *beside), strict=True):
-        assert abs(lines_of_code(*chosen) / int(number.replace(",", "")) - 1) < 0.1
 
 
 def test_the_picture_of_the_packages_is_that_of_the_imports(drawer):

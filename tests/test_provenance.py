@@ -3,6 +3,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -11,6 +13,12 @@ from mrnetlib import files, provenance
 from mrnetlib.files import InputError
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
+
+
+@pytest.fixture(autouse=True)
+def no_environment(tmp_path, monkeypatch):
+    """Nothing is installed: counting what is takes a second."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "nowhere"))
 
 
 @pytest.fixture
@@ -109,6 +117,41 @@ def test_provenance_does_not_tell_where_the_users_exams_are(tmp_path):
     provenance.note_run(study, "00_a", "00_a", {}, 1)
     provenance.collect(study, notes_of(study))
     assert "someone" not in (study.results / "provenance.json").read_text()
+
+
+def test_what_runs_take_together_counts_pauses_once_and_memory_of_the_same_time():
+    def note(started, seconds, memory):
+        return {"started": f"2026-01-01T10:{started}:00+00:00", "seconds": seconds} | {
+            "peak_memory_mib": memory
+        }
+
+    notes = [note("00", 60, 500), note("01", 120, 700), note("02", 90, 900), note("30", 30, 1000)]
+    found = provenance.together(notes)
+    assert found["seconds_of_all_runs"] == 300
+    assert found["seconds_while_any_ran"] == 60 + 150 + 30
+    assert found["peak_memory_mib"] == 700 + 900
+    del notes[1]["started"]
+    assert provenance.together(notes)["seconds_while_any_ran"] is None
+
+
+def test_a_run_notes_its_memory_and_the_study_its_disk(study):
+    files.write_text(study.data / "exams" / "one.txt", "x" * (3 << 20))
+    provenance.note_run(study, "00_a", "00_a", {}, 1)
+    collected = provenance.collect(study, notes_of(study))
+    assert collected["disk_mib"]["study"] == 3
+    assert "environment" not in collected["disk_mib"], "there is none here"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="units differ")
+def test_a_runs_memory_is_its_own_and_that_of_its_kernel(study, monkeypatch):
+    import resource
+
+    held = {resource.RUSAGE_SELF: 300 << 10, resource.RUSAGE_CHILDREN: 700 << 10}
+    held = {who: SimpleNamespace(ru_maxrss=kib) for who, kib in held.items()}
+    monkeypatch.setattr(resource, "getrusage", held.get)
+    provenance.note_run(study, "00_a", "00_a", {}, 1)
+    collected = provenance.collect(study, notes_of(study))
+    assert collected["peak_memory_mib"] == collected["runs"][0]["peak_memory_mib"] == 1000
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

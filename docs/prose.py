@@ -1,0 +1,246 @@
+"""Put the numbers of results into prose, or check that they stand there.
+
+    python docs/prose.py          # say where prose and results differ; exit status 1 where they do
+    python docs/prose.py --write  # put the numbers into the pages
+
+A number that a result, a study file or the code holds stands between marks that no reader of the
+page sees: ``<!-- n: key -->13 s<!-- /n -->``. The keys are those of `numbers`. What reads like such
+a number (seconds, gigabytes, lines of code, an AUC) and stands outside of marks is an error, too.
+"""
+
+import argparse
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mrnetlib.dicom import knees, stacks
+from mrnetlib.evaluation import roc
+from mrnetlib.files import read_json, write_text
+from mrnetlib.settings import read
+from mrnetlib.variants import recipes
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = ROOT / "mrnetlib"
+RESULTS = ROOT / "results"
+STUDY = "phantom"
+PAGES = ("README.md", "CHANGELOG.md", "results/README.md", "notebooks/*.ipynb")
+MARKED = re.compile(r"(<!-- n: ([^>]+) -->)([^\n]*?)(<!-- /n -->)")
+
+#: What stands where a result does not hold the number, because it is older than the note of it.
+UNKNOWN = "not noted by this run"
+
+_WORDS = "half an?|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|thirty|forty"
+_UNITS = r"s|min|seconds?|minutes?|hours?|[kKMG]i?B|gigabytes?|lines of code"
+#: What reads like a measured number.
+CLAIMED = re.compile(
+    rf"\b(?:\d[\d.,]*|{_WORDS})(?: to (?:\d[\d.,]*|{_WORDS}))?[ -](?:{_UNITS})\b"
+    r"|\bAUCs? (?:of |by |from )?(?:about )?(?!0?\.5\b)[01]?\.\d+",  # .5 is guessing
+    re.IGNORECASE,
+)
+
+#: Parts of the library that stand beside the study itself.
+BESIDE = ("dicom", "phantom", "figures")
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines of a Python file without blanks, comments and docstrings."""
+    text = path.read_text(encoding="utf-8")
+    words = set()
+    for node in ast.walk(ast.parse(text)):
+        first = node.body[0] if isinstance(node, DOCUMENTED) and node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            words |= set(range(first.lineno, first.end_lineno + 1))
+    lines = [line.strip() for n, line in enumerate(text.splitlines(), 1) if n not in words]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
+def sizes() -> dict[str, int]:
+    """Lines of code of the study itself and of the parts beside it."""
+    found = dict.fromkeys(("study", *BESIDE), 0)
+    for path in LIBRARY.rglob("*.py"):
+        part = path.relative_to(LIBRARY).parts[0]
+        found[part if part in BESIDE else "study"] += lines_of_code(path)
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Seconds below one and a half minutes, minutes above."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def gigabytes(mib: int | None) -> str:
+    """MiB as GB, or that they are unknown."""
+    return UNKNOWN if mib is None else f"{mib * (1 << 20) / 1e9:.1f} GB"
+
+
+def seconds(run: dict[str, Any], step: str, name: str = "") -> list[float]:
+    """Seconds of the runs of a step in a provenance file, of those with a word in their name."""
+    runs = [note for note in run["runs"] if note["step"] == step and name in note["run"]]
+    if not runs:
+        raise SystemExit(f"provenance of {run['study']}: no run of {step} {name}. Run the study.")
+    return [note["seconds"] for note in runs]
+
+
+def elapsed(run: dict[str, Any]) -> float:
+    """Seconds from the first start to the last end, pauses left out."""
+    noted = run.get("seconds_while_any_ran")
+    return run["seconds_of_all_runs"] / cores(run) if noted is None else noted
+
+
+def cores(run: dict[str, Any]) -> int:
+    """Cores of the machine; runs that did not note them were made on two."""
+    return run["machine"].get("cores", 2)
+
+
+def seeds_apart() -> float:
+    """How far the test AUC of one network moves between seeds, at most, where seeds were tried."""
+    tables = []
+    for path in (RESULTS / STUDY / "predictions").glob("*.csv"):
+        tables.append(pd.read_csv(path).assign(network=path.stem))
+    for path in (RESULTS / STUDY / "choices" / "predictions").glob("*.csv"):
+        table = pd.read_csv(path).query("variant == 'as_is'")
+        tables.append(table.assign(network=path.stem + "_" + table["task"]))
+    table = pd.concat(tables).query("split == 'test'")
+    # Predictions without a seed are those of the study's own.
+    table["seed"] = table["seed"].fillna(read(STUDY, ROOT).seed)
+    networks = table.groupby(["network", "seed"])[["label", "probability"]]
+    areas = networks.apply(lambda one: roc.auc(one["label"], one["probability"]))
+    by_network = areas.groupby("network")
+    return float((by_network.max() - by_network.min()).max())
+
+
+def of_the_run() -> dict[str, str]:
+    """What the default study took, as its provenance and that of its choices say."""
+    run = read_json(RESULTS / STUDY / "provenance.json")
+    choices = read_json(RESULTS / STUDY / "choices" / "provenance.json")
+    training = "02_per_plane_training"
+    alexnet = seconds(run, training, "alexnet")
+    others = [taken for taken in seconds(run, training) if taken not in alexnet]
+    disk = run.get("disk_mib", {})
+    found = {
+        step: duration(sum(seconds(run, step)))
+        for step in ("00_exams", "01_preprocessing", training, "03_fusion")
+    }
+    return found | {
+        "04_single_vs_multi_view": duration(sum(seconds(run, "04_single_vs_multi_view"))),
+        "06_choices": duration(sum(seconds(choices, "06_choices_that_move_the_number"))),
+        "pretraining": duration(sum(seconds(run, "pretraining"))),
+        "alexnets of a plane": duration(max(alexnet)),
+        "other networks of a plane": duration(max(others)),
+        "cores": str(cores(run)),
+        "make study": duration(elapsed(run)),
+        "make choices": duration(elapsed(choices)),
+        "memory": gigabytes(run.get("peak_memory_mib")),
+        "disk of the study": gigabytes(disk.get("study")),
+        "disk of the environment": gigabytes(disk.get("environment")),
+        "seeds apart": f"{seeds_apart():.2f}".lstrip("0"),
+    }
+
+
+def of_the_settings() -> dict[str, str]:
+    """Exams and networks of the studies."""
+    own, full = read(STUDY, ROOT), read("phantom-full", ROOT)
+    networks = len(own.architectures) * len(own.planes) * len(own.tasks)
+    return {
+        "networks": str(networks),
+        "exams": f"{own.train_exams + own.test_exams:,}",
+        "exams of phantom-full": f"{full.train_exams:,} + {full.test_exams:,}",
+        "pixels of phantom-full": f"{full.image_size} x {full.image_size}",
+    }
+
+
+def is_speed(part: Any) -> bool:
+    """Whether this part of a benchmark's file is an architecture's."""
+    return isinstance(part, dict) and "of_limit" in part
+
+
+def numbers() -> dict[str, str]:
+    """All keys that a mark may have, and what they are today."""
+    benchmark = read_json(RESULTS / "benchmarks" / "training.json")
+    speed = [part["of_limit"] for part in benchmark.values() if is_speed(part)]
+    code = {f"lines of {part}": f"{round(count, -2):,}" for part, count in sizes().items()}
+    return (
+        code
+        | of_the_run()
+        | of_the_settings()
+        | {
+            "of the machine's limit": f"{100 * min(speed):.0f} to {100 * max(speed):.0f} %",
+            "digits of the choices": str(recipes.DIGITS),
+            "mm between planes": f"{stacks.SAME_KNEE:.0f}",
+            "mm along the other axes": f"{knees.SAME_JOINT:.0f}",
+        }
+    )
+
+
+def pages(root: Path = ROOT) -> Iterator[Path]:
+    """The pages whose numbers are held to results."""
+    for pattern in PAGES:
+        yield from sorted(root.glob(pattern))
+
+
+def current(path: Path) -> tuple[str, str]:
+    """A page's text and what stays as it is: what a changelog says of versions that are out."""
+    text = path.read_text(encoding="utf-8")
+    if path.name != "CHANGELOG.md":
+        return text, ""
+    parts = re.split(r"(?=^## )", text, flags=re.MULTILINE)
+    return "".join(parts[:2]), "".join(parts[2:])
+
+
+def filled(text: str, known: dict[str, str]) -> str:
+    """The text with today's numbers between its marks; unknown keys stay for `problems`."""
+    return MARKED.sub(lambda m: m[1] + known.get(m[2], m[3]) + m[4], text)
+
+
+def prose(path: Path, text: str) -> str:
+    """What a reader reads of a page: of a notebook what stands between its code."""
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+
+
+def problems(path: Path, known: dict[str, str]) -> list[str]:
+    """Where a page differs from the results, in words."""
+    text, _ = current(path)
+    found = []
+    for _, key, said, _ in MARKED.findall(text):
+        if key not in known:
+            found.append(f"{path}: '{key}' is no number that is known. See docs/prose.py.")
+        elif said != known[key]:
+            found.append(f"{path}: {key} is '{said}', the results say '{known[key]}'.")
+    for claim in CLAIMED.finditer(MARKED.sub("", prose(path, text))):
+        found.append(f"{path}: '{claim[0]}' has no source. Mark it, or take it out.")
+    return found
+
+
+def put_in(path: Path, known: dict[str, str]) -> None:
+    """Write today's numbers between a page's marks."""
+    text, rest = current(path)
+    if filled(text, known) != text:
+        write_text(path, filled(text, known) + rest)
+
+
+def main() -> None:
+    """Check the pages, after writing them where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="put the numbers into the pages")
+    write, known = parser.parse_args().write, numbers()
+    found = []
+    for path in pages():
+        if write:
+            put_in(path, known)
+        found += problems(path, known)
+    print("\n".join(found) or "the pages say what the results say")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
