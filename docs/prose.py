@@ -13,7 +13,7 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pandas as pd
 
 from mrnetlib.dicom import knees, stacks
 from mrnetlib.evaluation import roc
-from mrnetlib.files import read_json, write_text
+from mrnetlib.files import InputError, read_json, write_text
 from mrnetlib.settings import read
 from mrnetlib.variants import recipes
 
@@ -80,11 +80,13 @@ def gigabytes(mib: int | None) -> str:
     return UNKNOWN if mib is None else f"{mib * (1 << 20) / 1e9:.1f} GB"
 
 
-def seconds(run: dict[str, Any], step: str, name: str = "") -> list[float]:
-    """Seconds of the runs of a step in a provenance file, of those with a word in their name."""
-    runs = [note for note in run["runs"] if note["step"] == step and name in note["run"]]
+def seconds(
+    run: dict[str, Any], step: str, wanted: Callable[[str], bool] = lambda _: True
+) -> list[float]:
+    """Seconds of the runs of a step in a provenance file, of those whose name is `wanted`."""
+    runs = [note for note in run["runs"] if note["step"] == step and wanted(note["run"])]
     if not runs:
-        raise SystemExit(f"provenance of {run['study']}: no run of {step} {name}. Run the study.")
+        raise InputError(f"provenance of {run['study']}: no such run of {step}. Run the study.")
     return [note["seconds"] for note in runs]
 
 
@@ -96,7 +98,7 @@ def elapsed(run: dict[str, Any]) -> float:
 
 def cores(run: dict[str, Any]) -> int:
     """Cores of the machine; runs that did not note them were made on two."""
-    return run["machine"].get("cores", 2)
+    return run.get("machine", {}).get("cores", 2)
 
 
 def seeds_apart() -> float:
@@ -121,8 +123,8 @@ def of_the_run() -> dict[str, str]:
     run = read_json(RESULTS / STUDY / "provenance.json")
     choices = read_json(RESULTS / STUDY / "choices" / "provenance.json")
     training = "02_per_plane_training"
-    alexnet = seconds(run, training, "alexnet")
-    others = [taken for taken in seconds(run, training) if taken not in alexnet]
+    alexnet = seconds(run, training, lambda name: "_alexnet_" in name)
+    others = seconds(run, training, lambda name: "_alexnet_" not in name)
     disk = run.get("disk_mib", {})
     found = {
         step: duration(sum(seconds(run, step)))
