@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mrnetlib.files import InputError
 from mrnetlib.names import known_architectures
+from mrnetlib.training.convolutions import with_map_convolutions
 
 #: Spatial side of the image on which a backbone's number of features is counted: all take it.
 PROBE_SIZE = 96
@@ -114,7 +115,7 @@ def build_backbone(architecture: str) -> nn.Module:
     The weights keep torchvision's names below the classifier, so that ImageNet weights load.
     """
     backbone = without_classifier(build_classifier(architecture), architecture)
-    return _with_grey_input(backbone)
+    return with_map_convolutions(_with_grey_input(backbone))
 
 
 def check_image_size(architecture: str, size: int) -> None:
