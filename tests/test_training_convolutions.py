@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mrnetlib.training.convolutions import BY_TAPS, MapConv2d, with_map_convolutions
+from mrnetlib.training.convolutions import BY_ONE, MapConv2d, with_map_convolutions
 from mrnetlib.training.networks import build_backbone
 
 #: Channels in and out, kernel, stride, padding, side of the map.
@@ -96,7 +96,7 @@ def test_other_convolutions_are_left_to_torch(rest, monkeypatch):
 def test_large_maps_and_maps_elsewhere_are_left_to_torch(monkeypatch):
     _, ours, _ = pair(SHAPES["eight pixels"])
     monkeypatch.setattr("mrnetlib.training.convolutions._Convolution.apply", None)
-    side = max(BY_TAPS.values()) + 1
+    side = BY_ONE + 1
     assert ours(torch.zeros(1, 4, side, side)).shape == (1, 6, side, side)
     with torch.device("meta"):
         assert copy.deepcopy(ours).to("meta")(torch.zeros(1, 4, 2, 2)).shape == (1, 6, 2, 2)

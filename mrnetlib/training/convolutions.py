@@ -16,6 +16,8 @@ row of the kernel lie side by side, and so do the row's weights. So, for one pix
 *The weights' gradient.* One product for each of the kernel's taps, over all pixels and slices where
 the tap meets the input.
 
+*A 1 x 1 kernel* is one product over all pixels of all slices.
+
 What lies in the border is never multiplied. The results are those of `nn.Conv2d` but for the order
 of the sums. How much faster: ``benchmarks.step``.
 """
@@ -28,13 +30,20 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 #: Largest side, in pixels, of an output that is computed pixel by pixel.
 BY_PIXELS = 3
 
-#: Largest side of an output from which the weights' gradient is computed tap by tap; processors
-#: that multiply in bf16 are left to the library earlier.
-BY_TAPS = {torch.float32: 8, torch.bfloat16: 4, torch.float64: 8}
+#: Largest side of an output from which the weights' gradient is computed tap by tap, and the fewest
+#: channels of the input for which that pays where the output itself is left to the library.
+BY_TAPS, TAP_CHANNELS = 4, 64
+
+#: Largest side of a map on which a 1 x 1 convolution is one product.
+BY_ONE = 8
+
+#: What is multiplied so; other numbers are left to the library.
+DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 
 
 class Line(NamedTuple):
@@ -49,6 +58,11 @@ class Line(NamedTuple):
     def places(self) -> int:
         """Pixels of the output."""
         return (self.size + 2 * self.padding - self.taps) // self.stride + 1
+
+    @property
+    def is_one(self) -> bool:
+        """Whether each pixel of the output has one of the input, its own."""
+        return (self.taps, self.stride, self.padding) == (1, 1, 0)
 
     def under(self) -> Iterator[tuple[int, int, int, int]]:
         """Per place where the kernel meets the input: place, first pixel, its tap, how many."""
@@ -175,6 +189,20 @@ def _is_small(rows: Line, columns: Line) -> bool:
     return max(rows.places, columns.places) <= BY_PIXELS
 
 
+def _pays(rows: Line, columns: Line, channels: int) -> bool:
+    """Whether products of an input of so many `channels` are sooner done than the library."""
+    places = rows.places, columns.places
+    if min(places) < 1:  # a map smaller than the kernel, which the library refuses
+        return False
+    return _is_small(rows, columns) or (max(places) <= BY_TAPS and channels >= TAP_CHANNELS)
+
+
+def _is_at_home(maps: Tensor, dtype: torch.dtype) -> bool:
+    """Whether maps that are to be multiplied in `dtype` are a processor's, and no compiler's."""
+    usual = maps.device.type == "cpu" and maps.ndim == 4 and dtype in DTYPES
+    return usual and not torch.compiler.is_compiling()
+
+
 class MapConv2d(nn.Conv2d):
     """`nn.Conv2d`, as matrix products where its maps are small and on a processor.
 
@@ -186,21 +214,22 @@ class MapConv2d(nn.Conv2d):
         dtype = maps.dtype
         if torch.is_autocast_enabled("cpu") and dtype == torch.float32:
             dtype = torch.get_autocast_dtype("cpu")
-        if not self._takes(maps, dtype):
+        if not self._is_plain() or not _is_at_home(maps, dtype):
+            return super().forward(maps)
+        rows, columns = _lines(maps, self.weight, self.stride, self.padding)
+        if rows.is_one and columns.is_one and max(rows.size, columns.size) <= BY_ONE:
+            weight = self.weight.flatten(1)  # (O, C, 1, 1) -> (O, C)
+            found = functional.linear(maps.permute(0, 2, 3, 1), weight, self.bias)
+            return found.permute(0, 3, 1, 2)  # (S, H, W, O) -> (S, O, H, W)
+        if not _pays(rows, columns, self.in_channels):
             return super().forward(maps)
         weight = self.weight.to(dtype)
         found = _Convolution.apply(maps.to(dtype), weight, self.stride, self.padding)
         return found if self.bias is None else found + self.bias.to(dtype).view(-1, 1, 1)
 
-    def _takes(self, maps: Tensor, dtype: torch.dtype) -> bool:
-        """Whether matrix products do it, and sooner than the library."""
-        plain = self.groups == 1 and self.dilation == (1, 1) and self.padding_mode == "zeros"
-        if not plain or isinstance(self.padding, str) or torch.compiler.is_compiling():
-            return False
-        if maps.device.type != "cpu" or maps.ndim != 4 or dtype not in BY_TAPS:
-            return False
-        places = [line.places for line in _lines(maps, self.weight, self.stride, self.padding)]
-        return min(places) > 0 and max(places) <= BY_TAPS[dtype]
+    def _is_plain(self) -> bool:
+        whole = self.groups == 1 and self.dilation == (1, 1)
+        return whole and self.padding_mode == "zeros" and not isinstance(self.padding, str)
 
 
 def with_map_convolutions(backbone: nn.Module) -> nn.Module:
