@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import alternate, flip, full_size, recipe, reference, scaling
+from benchmarks import alternate, flip, full_size, recipe, reference, scaling, step
 from mrnetlib.exams import mrnet
 from mrnetlib.exams.banks import ExamBank
+from mrnetlib.training.convolutions import MapConv2d
 from mrnetlib.training.networks import ExamNetwork
 from mrnetlib.training.starting import starting_backbone
 
@@ -139,3 +140,16 @@ def test_a_linear_cost_is_told_from_a_square_one():
     ]
     power = scaling.lines(pd.DataFrame(rows))["seconds grow as slices to the power of"]
     assert power.tolist() == pytest.approx([1, 2])
+
+
+def test_a_step_is_measured_with_and_without_matrix_products(monkeypatch):
+    """Both loops make the same steps; where slices vary, they vary about the same number."""
+    monkeypatch.setattr(step, "EXAMS", {64: [4, 4]})
+    for ordinary in (False, True):
+        assert step.steps("alexnet", 64, "fp32", ordinary)() == step.STEPS * 8
+    several = [next(counts) for counts in [iter(step.counts(64, vary=True))] for _ in step.VARIES]
+    assert {len(exams) for exams in several} == {2}
+    assert len({sum(exams) for exams in several}) == len(several)
+    assert np.mean([sum(exams) for exams in several]) == 8
+    backbone = step.with_ordinary_convolutions(starting_backbone("alexnet", "none"))
+    assert not [part for part in backbone.modules() if isinstance(part, MapConv2d)]
