@@ -28,6 +28,7 @@ lab: .venv/ready ## open JupyterLab on the notebooks
 
 bench: .venv/ready ## measure speed and what settings bring, after a study; results/benchmarks/
 	$(BIN)/python -m benchmarks.training --json results/benchmarks/training.json
+	$(BIN)/python -m benchmarks.step --json results/benchmarks/step.json
 	$(BIN)/python -m benchmarks.scaling --json results/benchmarks/scaling.json
 	$(BIN)/python -m benchmarks.inference --json results/benchmarks/inference.json
 	$(BIN)/python -m benchmarks.preprocessing --json results/benchmarks/preprocessing.json
