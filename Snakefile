@@ -5,9 +5,9 @@
 
 A step runs again when its inputs, the settings that it reads (`mrnetlib.settings`), or its code has
 changed: that of its notebook and of its packages, without comments, docstrings and prose. A change
-that only restyles pictures draws them again and trains nothing. Every step notes its run in
-data/<study>/runs/, so that a fresh clone, which has the committed results but not the exams, runs
-everything.
+that only restyles pictures draws them again and trains nothing. Everything is written to
+data/<study>/, of which git sees nothing: a fresh clone runs everything, and the committed results,
+in results/<study>/, change by `python -m mrnetlib keep` alone.
 """
 
 import functools
@@ -25,7 +25,7 @@ from mrnetlib.variants import recipes
 NAME = config.get("study", "phantom").removeprefix("studies/").removesuffix(".yaml")
 STUDY = studies.load(NAME, Path(workflow.basedir))
 SETTINGS = STUDY.settings
-DATA, RESULTS = f"data/{STUDY.name}", f"results/{STUDY.name}"
+DATA, RESULTS = f"data/{STUDY.name}", f"data/{STUDY.name}/results"
 UNIT = "{architecture}", "{plane}", "{task}"
 PREDICTIONS = prediction_path(RESULTS, *UNIT).as_posix()
 HISTORY = history_path(RESULTS, *UNIT).as_posix()

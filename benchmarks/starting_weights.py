@@ -50,7 +50,7 @@ def main() -> None:
         jobs = [pool.submit(measure, this.name, *case, arguments.plane) for case in cases]
         rows = [job.result() for job in tqdm(jobs, "starts")]
     table = pd.DataFrame(rows)
-    path = this.results / "starting_weights.csv"
+    path = this.reference / "starting_weights.csv"
     write_csv(path, table)
     settings = asdict(this.settings) | {"exams_folder": None}
     write_json(path.with_suffix(".json"), {"settings": settings, **circumstances(this)})

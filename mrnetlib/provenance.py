@@ -271,7 +271,7 @@ def where_the_time_went(executed: "nbformat.NotebookNode", seconds: float) -> di
 
 
 def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
-    """Write ``results/<study>/provenance.json`` from the notes of runs and return it.
+    """Write ``provenance.json`` of the study's results from the notes of runs and return it.
 
     What all runs share (machine, versions, commit) stands once; a run that differs keeps its own.
     `paths` are the notes that `note_run` left; runs by hand are not among the chain's.

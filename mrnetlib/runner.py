@@ -93,7 +93,7 @@ def run_notebook(
 
     Returns
     -------
-    The report's path, ``results/<study>/<run>.html``.
+    The report's path, ``data/<study>/results/<run>.html``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The settings of a study: every key a study file may have, read and checked.
+"""The settings of a study: every key a study file may have, and how its value is checked.
 
 A key is one line of `Settings`: its type, its default, its limits, and the steps of the study that
 read it. What a checkpoint is compared by, and what the Snakefile runs again, follow from these.
@@ -9,13 +9,9 @@ import dataclasses
 import difflib
 import re
 import types
-from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Any, get_args, get_origin
-
-import yaml
 
 from mrnetlib.files import InputError
 from mrnetlib.fusion import FITTED_ON
@@ -27,8 +23,8 @@ STEPS = ("exams", "preprocessing", "pretraining", "training", "fusion", "compari
 #: What tells a path from a word.
 LIKE_A_PATH = re.compile(r"[./\\~{]")
 
-#: What only captions show is read whenever something is drawn.
-DRAWING = "drawing"
+#: What only captions show is read whenever something is drawn, tolerances when runs are compared.
+DRAWING, VERIFY = "drawing", "verify"
 
 
 def key(
@@ -45,7 +41,7 @@ def key(
 
     Parameters
     ----------
-    steps : those of `STEPS`, or `DRAWING`, that read the key themselves.
+    steps : those of `STEPS`, `DRAWING` or `VERIFY` that read the key themselves.
     least, most : limits of a number; strictly between them where it has to lie `within`.
     of : the words that are allowed; none where any text is.
     files : whether a file's path is allowed, too.
@@ -93,6 +89,11 @@ class Settings:
         some of the study's own, once per variant and seed (`mrnetlib.variants.recipes`):
         ``choices_seeds`` of them from ``seed`` on, and ``choices_folds`` folds for predictions
         of training exams by networks that did not see them.
+    Comparing a run with the kept results (`mrnetlib.evaluation.verify`)
+        How far their numbers may differ, in units of the AUC and of a rate:
+        ``tolerance_table`` for Table I's AUCs, ``tolerance_table_rate`` for what is decided at a
+        threshold, ``tolerance_single`` and ``tolerance_single_rate`` for one network or fused
+        model of one seed, ``tolerance_baseline`` where no network is trained.
     """
 
     description: str = key("", DRAWING)
@@ -138,19 +139,25 @@ class Settings:
     choices_tasks: tuple[str, ...] = key(TASKS, "choices", of=TASKS)
     choices_seeds: int = key(5, "choices", least=2)
     choices_folds: int = key(5, "choices", least=2)
+    tolerance_table: float = key(0.03, VERIFY, most=1)
+    tolerance_table_rate: float = key(0.1, VERIFY, most=1)
+    tolerance_single: float = key(0.12, VERIFY, most=1)
+    tolerance_single_rate: float = key(0.3, VERIFY, most=1)
+    tolerance_baseline: float = key(0.01, VERIFY, most=1)
 
 
 KEYS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
 def keys_of(step: str) -> list[str]:
-    """The keys that a step of `STEPS` (or `DRAWING`) reads itself, in the order of `Settings`.
+    """The keys that a step of `STEPS`, `DRAWING` or `VERIFY` reads, in the order of `Settings`.
 
     A step also depends on the files of those before it; ``choices`` trains, fuses and compares
     again, and so reads the keys of these steps too.
     """
-    if step not in (*STEPS, DRAWING):
-        raise ValueError(f"'{step}' is no step. {did_you_mean(step, [*STEPS, DRAWING])}")
+    known = [*STEPS, DRAWING, VERIFY]
+    if step not in known:
+        raise ValueError(f"'{step}' is no step. {did_you_mean(step, known)}")
     return [name for name, field in KEYS.items() if step in field.metadata["steps"]]
 
 
@@ -236,77 +243,3 @@ def _words(name: str, value: Any, source: str) -> tuple[str, ...]:
         if word in words[:place]:
             raise InputError(f"{source}: {name} names '{word}' twice, expected each once.")
     return tuple(words)
-
-
-class _StudyLoader(yaml.SafeLoader):
-    """YAML without a key that is given twice, of which PyYAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for place, _ in node.value:
-            if place.tag == "tag:yaml.org,2002:merge":
-                continue
-            name, line = self.construct_object(place, deep=True), place.start_mark.line + 1
-            if not isinstance(name, Hashable):
-                raise InputError(f"line {line}: {name!r} cannot be a key, expected a word.")
-            if name in seen:
-                raise InputError(
-                    f"line {line}: key '{name}' is given a second time. Take one of them out."
-                )
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    """The keys and values of one study file, unchecked but for their being keys and values."""
-    try:
-        # SafeLoader's own constructors, and the check for keys that are given twice.
-        values = yaml.load(path.read_text(encoding="utf-8"), _StudyLoader)
-    except InputError as error:
-        raise InputError(f"{path}, {error}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error}). Save it as UTF-8.") from None
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError: for a date that there is not
-        raise InputError(f"{path}: not valid YAML ({error}). Mend it.") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected lines 'key: value', found {type(values).__name__}.")
-    return values
-
-
-def _read(path: Path, root: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read a study file and those that it extends, without checking the values."""
-    if path in seen:
-        raise InputError(f"{path}: extends itself. Take out the circle.")
-    values = _parsed(path)
-    for name in values:
-        if name not in (*KEYS, "extends"):
-            raise InputError(f"{path}: unknown key '{name}'. {did_you_mean(str(name), list(KEYS))}")
-    parent = values.pop("extends", None)
-    if parent is None:
-        return values
-    if not isinstance(parent, str):
-        raise InputError(f"{path}: extends is {parent!r}, expected the name of a study.")
-    return _read(_study_file(parent, root), root, (*seen, path)) | values
-
-
-def _study_file(name: str, root: Path) -> Path:
-    path = root / "studies" / f"{name}.yaml"
-    if not path.is_file():
-        known = [file.stem for file in (root / "studies").glob("*.yaml")]
-        raise InputError(f"{path}: no such study. {did_you_mean(name, known)}")
-    return path
-
-
-def read(name: str, root: Path) -> Settings:
-    """Read ``<root>/studies/<name>.yaml`` and what it extends.
-
-    Raises
-    ------
-    InputError
-        For an unknown study or key (with the nearest known one), a key that is given twice, a
-        value of the wrong type or out of range, and YAML that cannot be read. The message names
-        the file.
-    """
-    path = _study_file(name, root)
-    values = {key: checked(key, value, str(path)) for key, value in _read(path, root).items()}
-    return Settings(**values)

@@ -90,7 +90,7 @@ def test_changed_settings_run_the_steps_that_read_them_and_those_after(finished,
 
 
 def test_deleted_files_come_back_and_a_fresh_clone_runs_everything(finished):
-    results = finished / "results" / "phantom"
+    results = finished / "data" / "phantom" / "results"
     (results / "figures" / "labels.png").unlink()
     (results / "table1.csv").unlink()
     assert would_run(finished) == {"pictures_of_exams", "comparison"}

@@ -82,7 +82,7 @@ def refused_with_cell(capsys):
 def test_a_notebook_runs_and_its_report_is_named(root, capsys):
     write_notebook(root, "00_toy", "print('hello')")
     assert main(["notebook", "00_toy", "-p", "seed=5"]) == 0
-    report = Path("results/phantom/00_toy,seed=5.html")
+    report = Path("data/phantom/results/00_toy,seed=5.html")
     assert Path(capsys.readouterr().out.split()[-1]) == report
 
 

@@ -170,9 +170,9 @@ def test_the_snakefiles_commands_write_the_reports_that_it_names():
             run = provenance.run_name(arguments.name, parameters)
             redraws = [str(path) for path in arguments.redraw]
             if redraws:
-                assert outputs == redraws and f"results/phantom/{run}.html" in outputs
+                assert outputs == redraws and f"data/phantom/results/{run}.html" in outputs
                 continue
-            report = f"results/phantom/{run}.html"
+            report = f"data/phantom/results/{run}.html"
             assert report in outputs or run in ("00_exams", "01_preprocessing")
             assert f"data/phantom/runs/{run}.json" in outputs
             checked.append(run)

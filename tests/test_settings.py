@@ -2,7 +2,8 @@ import pytest
 
 from mrnetlib import settings
 from mrnetlib.files import InputError
-from mrnetlib.settings import KEYS, STEPS, Settings, changed, keys_of, read
+from mrnetlib.settings import KEYS, STEPS, Settings, changed, keys_of
+from mrnetlib.study import read
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_some_planes_tasks_and_architectures_in_any_order(write):
 def test_every_key_is_read_by_known_steps_and_has_a_default_within_its_limits():
     for name, field in KEYS.items():
         steps = field.metadata["steps"]
-        assert steps and set(steps) <= {*STEPS, settings.DRAWING}, name
+        assert steps and set(steps) <= {*STEPS, settings.DRAWING, settings.VERIFY}, name
         assert settings.checked(name, field.default, "default") == field.default
     read_by_none = [step for step in STEPS if not keys_of(step)]
     assert read_by_none == []

@@ -21,7 +21,8 @@ def study_of(root, name="own", **settings):
 def test_a_study_has_its_folders(tmp_path):
     study = study_of(tmp_path, data="phantom")
     assert study.data == tmp_path / "data" / "own"
-    assert study.results == tmp_path / "results" / "own"
+    assert study.results == tmp_path / "data" / "own" / "results"
+    assert study.reference == tmp_path / "results" / "own"
     assert study.exams == tmp_path / "data" / "own" / "exams"
     assert study.banks == tmp_path / "data" / "own" / "banks"
 
@@ -83,7 +84,7 @@ def test_the_study_mrnet_has_the_papers_settings_written_out():
     unsaid = [
         key
         for key in vars(chosen)
-        if f"\n{key}:" not in text and not key.startswith(("phantom_", "pretrain_"))
+        if f"\n{key}:" not in text and not key.startswith(("phantom_", "pretrain_", "tolerance_"))
     ]
     assert unsaid == ["train_exams", "test_exams"], "the folder says how many exams there are"
 

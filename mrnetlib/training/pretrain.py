@@ -204,7 +204,7 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
 
     A study's own weights are made where there are none, where they were made from other exams,
     settings, code or arithmetic than the study's now, and where `again` says so. The losses go to
-    ``results/<name>/pretraining/<architecture>.csv``.
+    ``pretraining/<architecture>.csv`` in its results.
 
     Raises
     ------

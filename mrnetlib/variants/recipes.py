@@ -1,8 +1,8 @@
 """Variants of a study's recipe: what is changed, on which exams, and where the results are.
 
 A *variant* is the study's recipe with one thing changed. For each, a network per seed, plane, task
-and architecture is trained again (`mrnetlib.variants.retrain`) and its predictions are kept in
-``results/<study>/choices/predictions/<architecture>_<plane>.csv``. The recipe as it is, at the
+and architecture is trained again (`mrnetlib.variants.retrain`) and its predictions are kept in the
+study's results, ``choices/predictions/<architecture>_<plane>.csv``. The recipe as it is, at the
 study's own seed, is not trained again: those are the study's own predictions.
 
 Notebook 06 and the command line read these files, so torch stays out of here.

@@ -218,8 +218,8 @@ class Unit:
 def retrain(study: Study, architecture: str, plane: str, progress: bool = True) -> None:
     """Train all variants of one architecture and plane and write their predictions.
 
-    Writes ``results/<study>/choices/predictions/<architecture>_<plane>.csv`` and, with a row per
-    training, ``networks/<architecture>_<plane>.csv``.
+    Writes ``choices/predictions/<architecture>_<plane>.csv`` to the study's results and, with a row
+    per training, ``choices/networks/<architecture>_<plane>.csv``.
 
     Raises
     ------
