@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study choices test lab bench lint clean
+.PHONY: help study choices verify keep test lab bench lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ choices: .venv/ready ## after a study: train its variants again, notebook 06 (ST
 
 test: .venv/ready lint ## lint, then run the tests
 	$(BIN)/python -m pytest
+
+verify: .venv/ready ## after a study: does it agree with results/? (STUDY=phantom)
+	$(BIN)/python -m mrnetlib verify $(STUDY)
+
+keep: .venv/ready ## after a study: keep its results in results/ (STUDY=phantom)
+	$(BIN)/python -m mrnetlib keep $(STUDY)
 
 lab: .venv/ready ## open JupyterLab on the notebooks
 	$(BIN)/python -m jupyterlab --notebook-dir notebooks

@@ -27,6 +27,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--choices", action="store_true", help="also train its variants again, for notebook 06")
     add("--verbose", action="store_true", help="show what Snakemake and all jobs print")
 
+    verify = commands.add_parser("verify", help="compare a finished run with the kept results")
+    verify.set_defaults(run=_verify)
+    keep = commands.add_parser("keep", help="keep a finished run's results, to compare with")
+    keep.set_defaults(run=_keep)
+    for command in (verify, keep):
+        command.add_argument(
+            "name", nargs="?", type=_study_name, default="phantom", help="a file in studies/"
+        )
+
     notebook = commands.add_parser("notebook", parents=[of_study], help="execute one notebook")
     notebook.set_defaults(run=_notebook)
     notebook.add_argument("name", help="for example 04_single_vs_multi_view")
@@ -126,6 +135,56 @@ def _study(arguments: argparse.Namespace) -> int:
         _ = chosen.exams  # a study without its folder fails here, not an hour later
     options = ("choices", "cores", "dry_run", "verbose")
     return runner.run_study(chosen, **{name: getattr(arguments, name) for name in options})
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    """Compare; the exit status is 0 within the tolerances, 1 outside, 2 where it cannot be told."""
+    from mrnetlib import provenance, study
+    from mrnetlib.evaluation import verify
+
+    try:
+        chosen = study.load(arguments.name)
+        provenance.refuse_unfinished(chosen)
+        found = verify.report(chosen)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{chosen.results} against {chosen.reference}", *found.head, sep="\n")
+    width = max(len(name) for _, name, _ in found.rows)
+    for verdict, name, note in found.rows:
+        print(f"{verdict:9}  {name:{width}}  {note}".rstrip())
+    print(found.verdict)
+    return 0 if found.agrees else 1
+
+
+def _keep(arguments: argparse.Namespace) -> int:
+    """Keep what the chain would not do again: with today's settings and code of every step."""
+    from mrnetlib import provenance, runner, study
+    from mrnetlib.evaluation import keep, verify
+
+    chosen = study.load(arguments.name)
+    note = provenance.refuse_unfinished(chosen)
+    if not runner.is_finished(chosen, "all"):
+        raise InputError(
+            f"study {chosen.name}: a file of its run is missing, or code of a step has changed "
+            f"since. Run 'make study STUDY={chosen.name}' first; with --dry-run, "
+            f"'python -m mrnetlib study {chosen.name}' says what is left to do."
+        )
+    begun = (chosen.results / "choices" / verify.NOTE).is_file()
+    choices = begun and runner.is_finished(chosen, "choices")
+    changes = keep.keep(chosen, choices)
+    for kind in ("new", "changed", "removed"):
+        for name in changes[kind]:
+            print(f"{kind:7}  {name}")
+    counts = ", ".join(f"{len(names)} {kind}" for kind, names in changes.items())
+    if not choices:
+        print("choices: this run has no finished ones; those that were kept stay as they are")
+    if note.get("changed_since") is not False:
+        print(
+            "note: code was changed and not committed when this run was made, says its provenance"
+        )
+    print(f"kept in {chosen.reference.relative_to(chosen.root)}: {counts}")
+    return 0
 
 
 def _notebook(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import yaml
 
+from mrnetlib.evaluation.agreement import other_settings, read_note
 from mrnetlib.files import InputError, code_digest, read_json, write_json
 from mrnetlib.parallel import cores
 from mrnetlib.study import Study
@@ -296,4 +297,24 @@ def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
     # The user's folder is theirs to know.
     content["settings"]["exams_folder"] = None
     write_json(study.results / "provenance.json", content)
+    return content
+
+
+def refuse_unfinished(study: Study) -> dict[str, Any]:
+    """The ``provenance.json`` of a study's run; an `InputError` where it is not one of the study as
+    it is now, from its first step to its last."""
+    path = study.results / "provenance.json"
+    advice = f"Run 'make study STUDY={study.name}' first."
+    if not path.is_file():
+        raise InputError(
+            f"{path}: not found, so no run of study {study.name} is finished. {advice}"
+        )
+    content = read_note(path)
+    odd = other_settings(asdict(study.settings), content["settings"], "choices")
+    if odd:
+        raise InputError(f"{path}: the study file has changed since that run: {odd}. {advice}")
+    for run in content["runs"]:
+        note = study.data / "runs" / f"{run['run']}.json"
+        if not note.is_file() or read_json(note)["seconds"] != run["seconds"]:
+            raise InputError(f"{note}: is not the run that {path} tells of. {advice}")
     return content

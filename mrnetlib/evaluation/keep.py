@@ -1,0 +1,78 @@
+"""Keep a finished run's results as those that later runs are compared with.
+
+``python -m mrnetlib keep STUDY`` copies ``data/<study>/results/`` to ``results/<study>/``. Executed
+notebooks, large and the same as the figures and tables, stay where they are; what benchmarks wrote
+to ``results/<study>/`` stays, and so do the kept choices where this run has none.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mrnetlib.evaluation.verify import CHOICES, STUDY, names_in, rule_of
+from mrnetlib.files import InputError, for_everyone
+from mrnetlib.study import Study
+
+
+def keep(study: Study, choices: bool) -> dict[str, list[str]]:
+    """Replace the kept results by those of a run, all at once.
+
+    Parameters
+    ----------
+    choices : whether the run's choices are finished and kept, too.
+
+    Returns
+    -------
+    The names of the files that are now ``new``, ``changed``, ``removed`` and ``as before``.
+
+    Raises
+    ------
+    InputError
+        For a file that no rule of `mrnetlib.evaluation.verify` knows, and where something cannot
+        be written; what was kept before is then left as it was.
+    """
+    kinds = (STUDY, CHOICES) if choices else (STUDY,)
+    ours = {n for n in names_in(study.results) if rule_of(n, study.results).made_by in kinds}
+    kept = names_in(study.reference) if study.reference.is_dir() else set()
+    stay = {name for name in kept if rule_of(name, study.reference).made_by not in kinds}
+    changes = {"new": [], "changed": [], "removed": sorted(kept - ours - stay), "as before": []}
+    with _replaced(study.reference) as folder:
+        for source, names in ((study.reference, stay), (study.results, ours)):
+            for name in sorted(names):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / name, folder / name)
+        for name in sorted(ours):
+            same = name in kept and _same(study.reference / name, folder / name)
+            changes["new" if name not in kept else "as before" if same else "changed"].append(name)
+    return changes
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.read_bytes() == second.read_bytes()
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Give a new folder that takes the place of another one when the block succeeds."""
+    new = old = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        yield new
+        for_everyone(new, 0o777)
+        if folder.exists():
+            old = folder.rename(new.with_name(f"{new.name}-old"))
+        new.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: could not be written ({error.strerror or error}); it is as it was. Free "
+            "some space or mend its permissions, and run it again."
+        ) from error
+    finally:
+        if old is not None and not folder.exists():
+            old.rename(folder)
+        for rest in (new, old):
+            if rest is not None:
+                shutil.rmtree(rest, ignore_errors=True)

@@ -1,0 +1,194 @@
+"""Whether a finished run agrees with the results that were kept, file by file.
+
+``python -m mrnetlib verify STUDY`` compares ``data/<study>/results/`` with ``results/<study>/``.
+`RULES` says of every file that there may be how two of it are compared; a file that no rule knows
+is an error, so that a new kind of result is not passed over.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from mrnetlib.evaluation.agreement import (
+    Found,
+    aucs,
+    cells,
+    existence,
+    histories,
+    read_note,
+    studies,
+)
+from mrnetlib.files import InputError
+from mrnetlib.settings import Settings
+from mrnetlib.study import Study
+
+NOTE = "provenance.json"
+
+#: What a comparison of two files can come to; see `compare`.
+VERDICTS = ("identical", "within", "exists", "outside", "missing", "extra", "apart")
+
+#: Who makes the files that are compared, and those that stand apart, with the reason.
+STUDY, CHOICES = "study", "choices"
+APART = {
+    "notebook": "an executed notebook, which is not kept",
+    "benchmark": "made by a benchmark and not by a run",
+    CHOICES: "of 'make choices', which is not on both sides",
+}
+
+
+class Rule(NamedTuple):
+    """How two files of a kind are compared.
+
+    pattern : of its path within the results; a ``*`` stays within a folder.
+    compare : (the run's path, the kept one, settings) -> what it came to, where the bytes differ.
+    made_by : `STUDY`, `CHOICES` or another of `APART`.
+    """
+
+    pattern: str
+    compare: Callable[[Path, Path, Settings], Found]
+    made_by: str = STUDY
+
+
+_table, _single = partial(cells, level="table"), partial(cells, level="single")
+_shown = partial(cells, level="shown")
+
+#: The first that fits counts.
+RULES = (
+    Rule("predictions/*.csv", aucs),
+    Rule("fused/*.csv", aucs),
+    Rule("history/*.csv", histories),
+    Rule("table1.csv", _table),
+    Rule("table1_intervals.csv", _table),
+    Rule("scratch.csv", _table),
+    Rule("calibration.csv", _table),
+    Rule("single_view.csv", _single),
+    Rule("baseline.csv", partial(cells, level="baseline")),
+    # what a fusion's weights and a pretraining's losses do is judged by the AUCs
+    Rule("fusion.csv", _shown),
+    Rule("pretraining/*.csv", _shown),
+    Rule("table1.md", existence),
+    Rule("table1.html", existence),
+    Rule("figures/choices_*.png", existence, CHOICES),
+    Rule("figures/*.png", existence),
+    Rule(NOTE, lambda ours, kept, settings: studies(ours, kept, settings, CHOICES)),
+    Rule("choices/predictions/*.csv", aucs, CHOICES),
+    Rule("choices/networks/*.csv", _shown, CHOICES),
+    Rule("choices/not_standardized/pretraining/*.csv", _shown, CHOICES),
+    Rule("choices/summary.csv", _single, CHOICES),
+    Rule("choices/comparisons.csv", _single, CHOICES),
+    Rule("choices/summary.md", existence, CHOICES),
+    Rule(f"choices/{NOTE}", studies, CHOICES),
+    Rule("starting_weights.*", existence, "benchmark"),
+    Rule("*.html", existence, "notebook"),
+)
+
+
+class Report(NamedTuple):
+    """A comparison: what is to be read before it, a row a file, the verdict, whether it agrees."""
+
+    head: list[str]
+    rows: list[tuple[str, str, str]]  # what it came to, the file, why
+    verdict: str
+    agrees: bool
+
+
+def names_in(folder: Path) -> set[str]:
+    """The files below a folder, but for hidden ones, as paths from it with ``/``."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return {path.as_posix() for path in paths if not any(p.startswith(".") for p in path.parts)}
+
+
+def rule_of(name: str, folder: Path) -> Rule:
+    """The rule for a file of results; an `InputError` where there is none."""
+    words = name.split("/")
+    for rule in RULES:
+        wanted = rule.pattern.split("/")
+        if len(wanted) == len(words) and all(map(fnmatchcase, words, wanted)):
+            return rule
+    raise InputError(
+        f"{folder / name}: nothing says how this file is compared. Take it out, or add a rule for "
+        "it to mrnetlib/evaluation/verify.py."
+    )
+
+
+def compare(run: Path, reference: Path, settings: Settings) -> list[tuple[str, str, str]]:
+    """A row a file of either folder: verdict, name, note.
+
+    ``identical``: the same bytes; ``within`` tolerance; ``exists``: compared by that alone;
+    ``outside`` tolerance; ``missing`` from the run; ``extra``: not kept; ``apart``: not compared.
+
+    Raises
+    ------
+    InputError
+        For a file that no rule knows, or that cannot be read.
+    """
+    ours, kept = names_in(run), names_in(reference)
+    both_have_choices = f"choices/{NOTE}" in ours & kept
+    rows = []
+    for name in sorted(ours | kept):
+        rule = rule_of(name, run if name in ours else reference)
+        if rule.made_by != STUDY and not (rule.made_by == CHOICES and both_have_choices):
+            found = Found("apart", APART[rule.made_by])
+        elif name not in ours:
+            found = Found("missing", "only among the kept results")
+        elif name not in kept:
+            found = Found("extra", "only in this run")
+        else:
+            found = _compared(rule, run / name, reference / name, settings)
+        rows.append((found.verdict, name, found.note))
+    return rows
+
+
+def _compared(rule: Rule, ours: Path, kept: Path, settings: Settings) -> Found:
+    """Two files that are both there."""
+    try:
+        if ours.read_bytes() == kept.read_bytes():
+            return Found("identical")
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: could not be read ({error.strerror}). Mend its permissions, or "
+            "take it out and make it again."
+        ) from None
+    return rule.compare(ours, kept, settings)
+
+
+def report(study: Study) -> Report:
+    """Compare a finished run of a study with what was kept of an earlier one.
+
+    Raises
+    ------
+    InputError
+        Where nothing was kept, and as `compare`.
+    """
+    if not (study.reference / NOTE).is_file():
+        raise InputError(
+            f"{study.reference}: no results of study {study.name} were kept to compare with. Keep "
+            f"those of a finished run with 'python -m mrnetlib keep {study.name}'."
+        )
+    notes = [read_note(folder / NOTE) for folder in (study.results, study.reference)]
+    rows = compare(study.results, study.reference, study.settings)
+    counts = Counter(verdict for verdict, *_ in rows)
+    agrees = not (counts["outside"] or counts["missing"] or counts["extra"])
+    words = "agrees, within its tolerances, with" if agrees else "DIFFERS from"
+    where = study.reference.relative_to(study.root).as_posix()
+    parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
+    verdict = f"study {study.name} {words} {where}: {parts}"
+    return Report(_differences(*notes), rows, verdict, agrees)
+
+
+def _differences(ours: dict, kept: dict) -> list[str]:
+    """In what the machines, versions and commits of two notes differ, in lines."""
+    lines = []
+    for group in ("machine", "versions"):
+        first, second = (note.get(group, {}) for note in (ours, kept))
+        for key in first | second:
+            if first.get(key) != second.get(key):
+                values = [value.get(key, "not one for all steps") for value in (first, second)]
+                lines.append(f"{key}: {values[0]} here, {values[1]} in the kept run")
+    if ours.get("commit") != kept.get("commit"):
+        values = [note.get("commit") or "no single one" for note in (ours, kept)]
+        lines.append(f"commit: {values[0]} here, {values[1]} in the kept run")
+    return lines
