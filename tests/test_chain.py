@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mrnetlib import runner
+from mrnetlib import study as studies
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -69,6 +72,7 @@ def test_a_finished_study_has_nothing_to_run_whatever_is_said_of_it(finished, ed
     edit("notebooks/02_per_plane_training.ipynb", "## Augmentation", "## How to augment")
     (finished / "mrnetlib" / "training" / "finetune.py").touch()
     assert would_run(finished) == set()
+    assert runner.is_finished(studies.load("phantom", finished), "all")
 
 
 def test_changed_training_code_trains_again_and_makes_no_exams(finished, edit):
@@ -93,6 +97,7 @@ def test_deleted_files_come_back_and_a_fresh_clone_runs_everything(finished):
     results = finished / "data" / "phantom" / "results"
     (results / "figures" / "labels.png").unlink()
     (results / "table1.csv").unlink()
+    assert not runner.is_finished(studies.load("phantom", finished), "all")
     assert would_run(finished) == {"pictures_of_exams", "comparison"}
     shutil.rmtree(finished / "data")
     assert would_run(finished) >= {"exams", "preprocessing", "pretraining", "training", "fusion"}

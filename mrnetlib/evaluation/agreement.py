@@ -48,6 +48,7 @@ class Found(NamedTuple):
 
     verdict: str
     note: str = ""
+    share: float = 0.0  # of the tolerance that is used up
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -120,11 +121,12 @@ def cells(ours: Path, kept: Path, settings: Settings, level: str) -> Found:
 
 
 def _all_of(parts: Iterable[Found]) -> Found:
-    """The notes of those that are outside, or of all where none is."""
+    """All that is outside or, where nothing is, what comes nearest to its tolerance."""
     parts = list(parts)
     outside = [part for part in parts if part.verdict == "outside"]
-    notes = [part.note for part in outside or parts if part.note]
-    return Found("outside" if outside else "within", "; ".join(notes))
+    if outside:
+        return Found("outside", "; ".join(part.note for part in outside))
+    return max(parts, key=lambda part: part.share, default=Found("within", "no number in it"))
 
 
 def _column(both: pd.DataFrame, name: str, keys: list[str], most: float | None) -> Found:
@@ -141,9 +143,9 @@ def _column(both: pd.DataFrame, name: str, keys: list[str], most: float | None) 
     where = f" ({' '.join(both.loc[place, keys])})" if keys else ""
     told = f"{name} differs by {apart[place]:.3g}{where}"
     if most == inf and np.isfinite(apart[place]):
-        return Found("within", f"{told}, not judged")
+        return Found("within", f"{told}, not judged", 1e-9)  # said if nothing is judged
     verdict = "within" if apart[place] <= most and np.isfinite(apart[place]) else "outside"
-    return Found(verdict, f"{told}, tolerance {most:.3g}")
+    return Found(verdict, f"{told}, tolerance {most:.3g}", apart[place] / most)
 
 
 def aucs(ours: Path, kept: Path, settings: Settings) -> Found:
@@ -185,25 +187,24 @@ def histories(ours: Path, kept: Path, settings: Settings) -> Found:
     tables = [read_table(path) for path in (ours, kept)]
     if list(tables[0]) != list(tables[1]) or not {"epoch", "best", "tune_auc"} <= set(tables[1]):
         return Found("outside", f"columns {','.join(tables[0])} instead of {','.join(tables[1])}")
-    numbers = [table.apply(pd.to_numeric, errors="coerce") for table in tables]
-    if np.isfinite(numbers[1]).all(axis=None) and not np.isfinite(numbers[0]).all(axis=None):
-        return Found("outside", "a value is not a number where the other is one")
-    best = [table[table["best"] == 1].set_index(_seeds(table)) for table in numbers]
-    if list(best[0].index) != list(best[1].index) or best[1].empty:
-        return Found("outside", "not one epoch is kept for each seed")
+    tables = [table if "seed" in table else table.assign(seed="0") for table in tables]
+    ours, kept = (table.apply(pd.to_numeric, errors="coerce") for table in tables)
+    spoilt = np.isfinite(kept).all() & ~np.isfinite(ours).all()
+    if spoilt.any():
+        return Found("outside", f"{spoilt.idxmax()} is not a number where the other is one")
+    best = [table[table["best"] == 1].set_index("seed") for table in (ours, kept)]
+    if list(best[0].index) != list(best[1].index) or not best[1].index.is_unique or best[1].empty:
+        return Found("outside", "not the same seeds, or not one epoch that is kept of each")
     apart = (best[0]["tune_auc"] - best[1]["tune_auc"]).abs().fillna(0)
-    epochs = (" ".join(str(int(epoch)) for epoch in table["epoch"]) for table in best)
+    epochs = [" ".join(f"{epoch:g}" for epoch in table["epoch"]) for table in best]
     note = (
         f"tuning AUC of the kept epoch differs by {apart.max():.3f}, tolerance "
-        f"{settings.tolerance_single:g}; kept {' instead of '.join(epochs)}"
+        f"{settings.tolerance_single:g}"
     )
+    if epochs[0] != epochs[1]:
+        note += f"; epoch {epochs[0]} is kept instead of {epochs[1]}"
     inside = apart.max() <= settings.tolerance_single + ROUNDING
     return Found("within" if inside else "outside", note)
-
-
-def _seeds(table: pd.DataFrame) -> pd.Series:
-    """The seeds of a history's rows; 0 where it has but one."""
-    return table["seed"] if "seed" in table else pd.Series(0, index=table.index, name="seed")
 
 
 def existence(ours: Path, kept: Path, settings: Settings) -> Found:

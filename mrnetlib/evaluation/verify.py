@@ -28,7 +28,11 @@ from mrnetlib.study import Study
 NOTE = "provenance.json"
 
 #: What a comparison of two files can come to; see `compare`.
-VERDICTS = ("identical", "within", "exists", "outside", "missing", "extra", "apart")
+DIFFERENT = ("outside", "missing", "extra")
+VERDICTS = ("identical", "within", "exists", "apart", *DIFFERENT)
+
+#: So many files that differ are named in the verdict.
+NAMED = 3
 
 #: Who makes the files that are compared, and those that stand apart, with the reason.
 STUDY, CHOICES = "study", "choices"
@@ -170,13 +174,15 @@ def report(study: Study) -> Report:
         )
     notes = [read_note(folder / NOTE) for folder in (study.results, study.reference)]
     rows = compare(study.results, study.reference, study.settings)
-    counts = Counter(verdict for verdict, *_ in rows)
-    agrees = not (counts["outside"] or counts["missing"] or counts["extra"])
-    words = "agrees, within its tolerances, with" if agrees else "DIFFERS from"
+    odd = [name for verdict, name, _ in rows if verdict in DIFFERENT]
+    words = "DIFFERS from" if odd else "agrees, within its tolerances, with"
     where = study.reference.relative_to(study.root).as_posix()
+    counts = Counter(verdict for verdict, *_ in rows)
     parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
     verdict = f"study {study.name} {words} {where}: {parts}"
-    return Report(_differences(*notes), rows, verdict, agrees)
+    if odd:
+        verdict += f" ({', '.join(odd[:NAMED])}{', ...' if len(odd) > NAMED else ''})"
+    return Report(_differences(*notes), rows, verdict, not odd)
 
 
 def _differences(ours: dict, kept: dict) -> list[str]:
