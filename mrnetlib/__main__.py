@@ -179,7 +179,7 @@ def _keep(arguments: argparse.Namespace) -> int:
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in changes.items())
     if not choices:
         print("choices: this run has no finished ones; those that were kept stay as they are")
-    if note.get("changed_since") is not False:
+    if any(one.get("changed_since") for one in (note, *note["runs"])):
         print(
             "note: code was changed and not committed when this run was made, says its provenance"
         )

@@ -1,6 +1,7 @@
 """A run against the kept results, on a tiny folder of made-up ones, and what keeps a run."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict
 
@@ -257,6 +258,8 @@ def test_choices_are_compared_where_both_sides_have_them(study):
     assert verdicts(study)[name] == "outside"
     files.write_csv(study.reference / name, row.assign(difference=0.2, method="none"))
     assert verdicts(study)[name] == "within", "a method's name is a remark"
+    os.utime(study.results / "choices" / "provenance.json", (1, 1))
+    assert verdicts(study)[name] == "apart", "they are of a run before this one"
 
 
 def test_every_file_of_a_study_has_a_rule_and_every_column_a_tolerance():
@@ -311,6 +314,15 @@ def test_the_choices_are_kept_where_they_are_finished(study, finished, capsys):
     finished.add("choices")
     assert main(["keep", "own"]) == 0
     assert summary.read_text() == "ours"
+
+
+def test_code_that_was_not_committed_is_mentioned(study, finished, capsys):
+    assert main(["keep", "own"]) == 0
+    assert "not committed" not in capsys.readouterr().out
+    path = study.results / "provenance.json"
+    files.write_json(path, json.loads(path.read_text()) | {"changed_since": True})
+    assert main(["keep", "own"]) == 0
+    assert "changed and not committed when this run was made" in capsys.readouterr().out
 
 
 def test_only_a_finished_run_is_kept(study, change, finished, capsys):

@@ -220,7 +220,10 @@ def studies(ours: Path, kept: Path, settings: Settings, *without: str) -> Found:
 
 def read_note(path: Path) -> dict[str, Any]:
     """A ``provenance.json``; an `InputError` for a file that is none."""
-    note = read_json(path)
+    try:
+        note = read_json(path)
+    except OSError as error:
+        raise InputError(f"{path}: could not be read ({error.strerror}). {REMEDY}") from None
     if not isinstance(note, dict) or not isinstance(note.get("settings"), dict):
         raise InputError(f"{path}: no settings in it, expected what a run writes. {REMEDY}")
     return note

@@ -39,7 +39,7 @@ STUDY, CHOICES = "study", "choices"
 APART = {
     "notebook": "an executed notebook, which is not kept",
     "benchmark": "made by a benchmark and not by a run",
-    CHOICES: "of 'make choices', which is not on both sides",
+    CHOICES: "of 'make choices', which was not run, or not since, on both sides",
 }
 
 
@@ -130,7 +130,7 @@ def compare(run: Path, reference: Path, settings: Settings) -> list[tuple[str, s
         For a file that no rule knows, or that cannot be read.
     """
     ours, kept = names_in(run), names_in(reference)
-    both_have_choices = f"choices/{NOTE}" in ours & kept
+    both_have_choices = f"choices/{NOTE}" in ours & kept and not _older_choices(run)
     rows = []
     for name in sorted(ours | kept):
         rule = rule_of(name, run if name in ours else reference)
@@ -144,6 +144,11 @@ def compare(run: Path, reference: Path, settings: Settings) -> list[tuple[str, s
             found = _compared(rule, run / name, reference / name, settings)
         rows.append((found.verdict, name, found.note))
     return rows
+
+
+def _older_choices(run: Path) -> bool:
+    """Whether a run's choices were tried before the run itself was finished again."""
+    return (run / "choices" / NOTE).stat().st_mtime_ns < (run / NOTE).stat().st_mtime_ns
 
 
 def _compared(rule: Rule, ours: Path, kept: Path, settings: Settings) -> Found:
