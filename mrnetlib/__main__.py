@@ -159,19 +159,19 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _keep(arguments: argparse.Namespace) -> int:
     """Keep what the chain would not do again: with today's settings and code of every step."""
-    from mrnetlib import provenance, runner, study
+    from mrnetlib import provenance, study
     from mrnetlib.evaluation import keep, verify
 
     chosen = study.load(arguments.name)
     note = provenance.refuse_unfinished(chosen)
-    if not runner.is_finished(chosen, "all"):
+    if not keep.is_finished(chosen):
         raise InputError(
             f"study {chosen.name}: a file of its run is missing, or code of a step has changed "
             f"since. Run 'make study STUDY={chosen.name}' first; with --dry-run, "
             f"'python -m mrnetlib study {chosen.name}' says what is left to do."
         )
     begun = (chosen.results / "choices" / verify.NOTE).is_file()
-    choices = begun and runner.is_finished(chosen, "choices")
+    choices = begun and keep.is_finished(chosen, choices=True)
     changes = keep.keep(chosen, choices)
     for kind in ("new", "changed", "removed"):
         for name in changes[kind]:

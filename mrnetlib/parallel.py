@@ -1,12 +1,9 @@
-"""Work spread over processes in a fixed order, one process's end being one task's failure; and
-waiting for another program, also after Ctrl-C."""
+"""Work spread over processes in a fixed order, one process's end being one task's failure."""
 
 import contextlib
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import traceback
 from collections import deque
@@ -21,9 +18,6 @@ from mrnetlib.files import InputError
 
 #: Seconds that a process is given to end before it is killed.
 PATIENCE = 5.0
-
-#: Seconds between two looks at a program that is waited for.
-EVERY = 0.5
 
 
 class Stopped(KeyboardInterrupt):
@@ -218,23 +212,3 @@ def ending(status: int) -> str:
     if status == -getattr(signal, "SIGKILL", 9):
         return "from outside (signal 9), most often for want of memory"
     return f"by signal {-status}" if status < 0 else f"with exit status {status}"
-
-
-def wait_for(process: subprocess.Popen, look: Callable[[bool], None] = lambda stopped: None) -> int:
-    """Wait for a program, also after Ctrl-C: Snakemake has jobs to end and its lock to give back.
-
-    Twice a second `look` is told whether Ctrl-C was pressed.
-    """
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    told = False
-    try:
-        while True:
-            if pressed and not told:
-                print("stopping; the same command goes on from here", file=sys.stderr)
-                told = True
-            look(told)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(EVERY)
-    finally:
-        signal.signal(signal.SIGINT, before)

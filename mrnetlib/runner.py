@@ -8,10 +8,11 @@ step and training instead of a page for each job.
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,7 +28,6 @@ from rich.text import Text
 import mrnetlib
 from mrnetlib.evaluation import verify
 from mrnetlib.files import InputError, write_text
-from mrnetlib.parallel import wait_for
 from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
 from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study
@@ -36,6 +36,9 @@ from mrnetlib.variants.recipes import check
 
 #: ipykernel 7 warns on every start about settings that papermill cannot make.
 QUIET_KERNEL = ["--log-level=40"]
+
+#: Seconds between two looks at what a chain has told.
+EVERY = 0.5
 
 #: The rules of a Snakefile, and in Snakemake's log the plan and a job that begins, ends or fails.
 RULE = re.compile(r"^rule (\w+):", re.MULTILINE)
@@ -244,23 +247,24 @@ class Show:
         return Group(Text(f"{self.study.name}, logs in {logs}", "bold"), steps, trainings)
 
 
-def _command(
-    study: Study, target: str, cores: int | None, dry_run: bool, verbose: bool = False
-) -> list[str]:
-    """Snakemake's command for a target."""
-    cores = cores or os.cpu_count() or 1
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
-    command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
-    command += ["--dry-run"] if dry_run else ["--quiet", "host", *["rules"] * verbose]
-    return [*command, "--config", f"study=studies/{study.name}.yaml", "--", target]
+def wait_for(process: subprocess.Popen, look: Callable[[bool], None] = lambda stopped: None) -> int:
+    """Wait for Snakemake, also after Ctrl-C: it has its jobs to end and its lock to give back.
 
-
-def is_finished(study: Study, target: str) -> bool:
-    """Whether Snakemake finds nothing to do for a target: no file missing, no setting changed, and
-    no code of a step."""
-    command = _command(study, target, None, dry_run=True)
-    done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
-    return done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+    Twice a second `look` is told whether Ctrl-C was pressed.
+    """
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    told = False
+    try:
+        while True:
+            if pressed and not told:
+                print("stopping; the same command goes on from here", file=sys.stderr)
+                told = True
+            look(told)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(EVERY)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run_chain(study: Study, target: str, cores: int | None, dry_run: bool, verbose: bool) -> int:
@@ -270,7 +274,11 @@ def run_chain(study: Study, target: str, cores: int | None, dry_run: bool, verbo
     earlier run stopped. What it prints is shown as it is with `dry_run` or `verbose`, and else goes
     to ``data/<study>/logs/snakemake.log``.
     """
-    command = _command(study, target, cores, dry_run, verbose)
+    cores = cores or os.cpu_count() or 1
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
+    command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
+    command += ["--dry-run"] if dry_run else ["--quiet", "host", *["rules"] * verbose]
+    command += ["--config", f"study=studies/{study.name}.yaml", "--", target]
     if dry_run or verbose:
         return wait_for(subprocess.Popen(command, cwd=study.root))
     log = study.data / "logs" / "snakemake.log"

@@ -93,6 +93,24 @@ class Study:
         return f"study {self.name}: {self.settings.description}"
 
 
+def find_root() -> Path:
+    """The folder with ``studies`` and the ``Snakefile``: here, above here, or the library's."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parent.parent):
+        if (folder / "studies").is_dir() and (folder / "Snakefile").is_file():
+            return folder
+    raise InputError(
+        f"{here}: neither this folder nor one above it is the study's (no 'studies' and "
+        "'Snakefile' in it). Change into the folder of the study."
+    )
+
+
+def load(name: str, root: Path | None = None) -> Study:
+    """Read ``studies/<name>.yaml``; see `read` for what is refused."""
+    root = root or find_root()
+    return Study(name, read(name, root), root)
+
+
 class _StudyLoader(yaml.SafeLoader):
     """YAML without a key that is given twice, of which PyYAML would silently keep the last."""
 
@@ -165,21 +183,3 @@ def read(name: str, root: Path) -> Settings:
     path = _study_file(name, root)
     values = {key: checked(key, value, str(path)) for key, value in _read(path, root).items()}
     return Settings(**values)
-
-
-def find_root() -> Path:
-    """The folder with ``studies`` and the ``Snakefile``: here, above here, or the library's."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parent.parent):
-        if (folder / "studies").is_dir() and (folder / "Snakefile").is_file():
-            return folder
-    raise InputError(
-        f"{here}: neither this folder nor one above it is the study's (no 'studies' and "
-        "'Snakefile' in it). Change into the folder of the study."
-    )
-
-
-def load(name: str, root: Path | None = None) -> Study:
-    """The study of ``studies/<name>.yaml``; see `read` for what is refused."""
-    root = root or find_root()
-    return Study(name, read(name, root), root)

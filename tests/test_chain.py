@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mrnetlib import runner
 from mrnetlib import study as studies
+from mrnetlib.evaluation import keep
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -72,7 +72,7 @@ def test_a_finished_study_has_nothing_to_run_whatever_is_said_of_it(finished, ed
     edit("notebooks/02_per_plane_training.ipynb", "## Augmentation", "## How to augment")
     (finished / "mrnetlib" / "training" / "finetune.py").touch()
     assert would_run(finished) == set()
-    assert runner.is_finished(studies.load("phantom", finished), "all")
+    assert keep.is_finished(studies.load("phantom", finished))
 
 
 def test_changed_training_code_trains_again_and_makes_no_exams(finished, edit):
@@ -97,7 +97,7 @@ def test_deleted_files_come_back_and_a_fresh_clone_runs_everything(finished):
     results = finished / "data" / "phantom" / "results"
     (results / "figures" / "labels.png").unlink()
     (results / "table1.csv").unlink()
-    assert not runner.is_finished(studies.load("phantom", finished), "all")
+    assert not keep.is_finished(studies.load("phantom", finished))
     assert would_run(finished) == {"pictures_of_exams", "comparison"}
     shutil.rmtree(finished / "data")
     assert would_run(finished) >= {"exams", "preprocessing", "pretraining", "training", "fusion"}

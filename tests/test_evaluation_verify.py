@@ -183,6 +183,8 @@ def test_a_row_less_or_more_is_outside(study):
     for name in ("table1.csv", PREDICTIONS):
         path = study.results / name
         lines = path.read_text().splitlines(keepends=True)
+        files.write_text(path, lines[0])
+        assert verdicts(study)[name] == "outside"
         files.write_text(path, "".join(lines[:-1]))
         assert verdicts(study)[name] == "outside"
         files.write_text(path, "".join([*lines, lines[-1]]))
@@ -223,8 +225,8 @@ def test_what_cannot_be_compared_has_a_status_of_its_own(study, capsys):
     (study.results / "surprise.txt").unlink()
     (study.results / "table1.csv").write_bytes(b"\xff\xfe\x00")
     assert verified(capsys)[0] == 2
-    files.write_text(study.results / "table1.csv", "auc,n\n")
-    assert "table1.csv: holds no row" in verified(capsys)[2]
+    files.write_text(study.results / "table1.csv", "")
+    assert "table1.csv: not a readable CSV" in verified(capsys)[2]
     files.write_json(study.reference / "provenance.json", [])
     assert "no settings in it" in verified(capsys)[2]
     shutil.rmtree(study.reference)
@@ -273,6 +275,8 @@ def test_every_file_of_a_study_has_a_rule_and_every_column_a_tolerance():
         assert found.verdict in ("within", "exists"), (name, found)
     assert limit("auc", "table", Settings()) == pytest.approx(0.03)
     assert limit("auc_high", "single", Settings()) == pytest.approx(0.24)
+    assert limit("gain", "table", Settings()) == pytest.approx(0.06)
+    assert limit("difference", "choices", Settings()) == pytest.approx(0.6)
     assert limit("colour", "table", Settings()) is None
     assert limit("accuracy", "baseline", Settings()) is None
 
@@ -280,9 +284,13 @@ def test_every_file_of_a_study_has_a_rule_and_every_column_a_tolerance():
 @pytest.fixture
 def finished(monkeypatch):
     """What Snakemake finds finished."""
-    targets = {"all"}
-    monkeypatch.setattr(runner, "is_finished", lambda study, target: target in targets)
-    return targets
+    parts = {"study"}
+    monkeypatch.setattr(
+        keep,
+        "is_finished",
+        lambda study, choices=False: ("choices" if choices else "study") in parts,
+    )
+    return parts
 
 
 def test_a_kept_run_is_what_later_ones_are_compared_with(study, change, finished, capsys):
@@ -330,7 +338,7 @@ def test_only_a_finished_run_is_kept(study, change, finished, capsys):
     finished.clear()
     assert main(["keep", "own"]) == 1
     assert "code of a step has changed since. Run 'make study" in capsys.readouterr().err
-    finished.add("all")
+    finished.add("study")
     (study.results / "provenance.json").unlink()
     assert main(["keep", "own"]) == 1
     assert "no run of study own is finished" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from conftest import files_in, write_notebook
 from rich.console import Console
 from rich.live import Live
 
-from mrnetlib import files, parallel, runner
+from mrnetlib import files, runner
 from mrnetlib.__main__ import main
 from mrnetlib.runner import NotebookError
 from mrnetlib.settings import Settings
@@ -50,7 +50,7 @@ def test_ctrl_c_is_told_once_and_to_what_looks_on(capsys):
         seen.append(stopped)
         signal.raise_signal(signal.SIGINT)
 
-    assert parallel.wait_for(subprocess.Popen(command), look) == 0
+    assert runner.wait_for(subprocess.Popen(command), look) == 0
     assert seen[:2] == [False, True]
     assert capsys.readouterr().err == "stopping; the same command goes on from here\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -66,7 +66,7 @@ def test_ctrl_c_waits_until_the_jobs_have_ended(tmp_path):
         "    pathlib.Path(sys.argv[1]).write_text('ended')\n    sys.exit(7)\n"
     )
     code = (
-        "import subprocess, sys; from mrnetlib.parallel import wait_for; "
+        "import subprocess, sys; from mrnetlib.runner import wait_for; "
         "sys.exit(wait_for(subprocess.Popen([sys.executable, *sys.argv[1:]])))"
     )
     words = [sys.executable, "-c", code, str(child), str(tmp_path / "note")]

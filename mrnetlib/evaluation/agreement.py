@@ -28,15 +28,17 @@ KEY_NUMBERS = ("seed", "fold", "slices")
 #: Columns that are what the exams and the settings make them, on any machine.
 FIXED = ("n", "exams", "train_exams", "observed", "brier_of_share")
 
-#: What is decided at a threshold, or is a share of exams, besides the measures of Table I.
-SHARES = ("brier", "predicted", "first", "second", "difference", "low", "high")
+#: AUCs, what is like a rate of exams, and differences of two of them, besides Table I's measures.
+AREAS = ("pretrained", "scratch", "first", "second")
+SHARES = ("brier", "predicted")
+DIFFERENCES = ("difference", "gain", "low", "high")
 
 #: Columns whose numbers are shown and not judged: they have no scale of their own, or follow from
 #: numbers that are judged.
 SHOWN = ("intercept", "seconds", "epochs", "kept_epoch", "p", "p_holm")
 
 #: Text that follows from numbers, and so tells no rows apart.
-REMARKS = ("method",)
+REMARKS = ("method", "covers")
 
 REMEDY = (
     "Take the file out and make it again: by 'make study', or from git where it is the kept one."
@@ -54,12 +56,9 @@ class Found(NamedTuple):
 def read_table(path: Path) -> pd.DataFrame:
     """A CSV with all its values as text; an `InputError` that names a file that is none."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable CSV ({error}). {REMEDY}") from None
-    if table.empty:
-        raise InputError(f"{path}: holds no row. {REMEDY}")
-    return table
 
 
 def limit(column: str, level: str, settings: Settings) -> float | None:
@@ -69,7 +68,8 @@ def limit(column: str, level: str, settings: Settings) -> float | None:
     Parameters
     ----------
     level : ``table`` for means over seeds, ``single`` for one network, ``baseline`` where no
-        network is trained; ``shown`` for tables that are not judged at all.
+        network is trained, ``choices`` for what variants of few networks move, AUCs or rates;
+        ``shown`` for tables that are not judged at all.
     """
     if column in FIXED:
         return ROUNDING
@@ -77,11 +77,12 @@ def limit(column: str, level: str, settings: Settings) -> float | None:
     if level == "shown" or name in SHOWN:
         return inf
     # Both ends of a difference or of an interval move.
-    times = 2 if name != column or column in ("difference", "low", "high") else 1
-    decided = name in SHARES or (name in MEASURES and MEASURES[name].decides)
-    if not decided and name not in MEASURES:
+    times = 2 if name != column or name in DIFFERENCES else 1
+    if name not in (*MEASURES, *AREAS, *SHARES, *DIFFERENCES):
         return None
+    decided = name in SHARES or (name in MEASURES and MEASURES[name].decides)
     key = f"tolerance_{level}_rate" if decided else f"tolerance_{level}"
+    key = "tolerance_single_rate" if level == "choices" else key
     return times * getattr(settings, key) + ROUNDING if key in KEYS else None
 
 
@@ -156,8 +157,8 @@ def aucs(ours: Path, kept: Path, settings: Settings) -> Found:
         return Found("outside", f"columns {','.join(ours)} instead of {','.join(kept)}")
     keys = [name for name in kept if name != "probability"]
     both, odd = _paired(ours, kept, keys)
-    if odd:
-        return Found("outside", odd)
+    if odd or both.empty:
+        return Found("outside", odd or "no exam in it")
     values = [_numbers(both[name]) for name in ("probability_x", "probability_y", "label")]
     if any(value is None or not value.between(0, 1).all() for value in values):
         return Found("outside", "a probability or label is no number from 0 to 1")

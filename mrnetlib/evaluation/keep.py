@@ -6,6 +6,8 @@ to ``results/<study>/`` stays, and so do the kept choices where this run has non
 """
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,15 @@ from pathlib import Path
 from mrnetlib.evaluation.verify import CHOICES, STUDY, names_in, rule_of
 from mrnetlib.files import InputError, for_everyone
 from mrnetlib.study import Study
+
+
+def is_finished(study: Study, choices: bool = False) -> bool:
+    """Whether the chain finds nothing to do for a study, or for its choices: no file is missing, no
+    setting has changed, and no code of a step."""
+    command = [sys.executable, "-m", "mrnetlib", "study", study.name, "--dry-run"]
+    command += ["--choices"] * choices
+    done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
 
 
 def keep(study: Study, choices: bool) -> dict[str, list[str]]:
