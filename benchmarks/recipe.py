@@ -36,7 +36,7 @@ def train(this: study.Study, architecture: str, plane: str, task: str, **changes
     chosen = settings.changed(this.settings, **changes)
     device = use_machine(chosen)
     banks = {split: ExamBank.open(this.banks, split, plane) for split in ("train", "tune")}
-    backbone = recipe.starting_point(this, architecture, device, chosen.weights)
+    backbone = recipe.starting_point(this, architecture, device, chosen.weights, chosen.seed)
     network = recipe.start(backbone, architecture, task, banks["train"], chosen)
     before = predict.predict(network, banks["tune"], chosen.precision)
     tuning = {"tune": banks["tune"]}

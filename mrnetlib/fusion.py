@@ -53,11 +53,12 @@ def way(how: str) -> Way:
 
 
 def by_plane(predictions: pd.DataFrame, planes: Sequence[str]) -> pd.DataFrame:
-    """One architecture's and task's predictions with the planes side by side.
+    """One architecture's, task's and seed's predictions with the planes side by side.
 
     Parameters
     ----------
-    predictions : long table with columns plane, exam, split, label, probability.
+    predictions : long table with columns plane, exam, split, label, probability; of one seed,
+        for networks of different seeds are no planes of one model.
     planes : one or more.
 
     Returns
@@ -65,6 +66,9 @@ def by_plane(predictions: pd.DataFrame, planes: Sequence[str]) -> pd.DataFrame:
     DataFrame with columns exam, split, label and one column of probabilities per plane, in the
     order in which the exams first appear.
     """
+    if "seed" in predictions and predictions["seed"].nunique() > 1:
+        seeds = ", ".join(map(str, predictions["seed"].unique()))
+        raise InputError(f"fusion: predictions of the seeds {seeds}. Fuse each seed by itself.")
     wide = predictions.pivot(index=EXAM, columns="plane", values="probability")
     order = predictions[EXAM].drop_duplicates()
     wide = wide.reindex(pd.MultiIndex.from_frame(order))

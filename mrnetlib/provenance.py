@@ -113,10 +113,10 @@ def _processor() -> str:
 
 
 def machine(study: Study) -> dict[str, Any]:
-    """The machine in words: system, processor and its cores, a training's threads, the device."""
+    """The machine in words: system, processor and cores, a training's threads, device, arithmetic."""
     import torch
 
-    from mrnetlib.training.devices import choose_device, has_bf16
+    from mrnetlib.training.devices import choose_device, has_bf16, resolve_precision
 
     device = choose_device(study.settings.device)
     on_gpu = device.type == "cuda"
@@ -127,6 +127,7 @@ def machine(study: Study) -> dict[str, Any]:
         "threads": study.settings.threads or torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "has_bf16": has_bf16(device),
+        "precision": resolve_precision(study.settings.precision, device),
     }
 
 

@@ -80,7 +80,8 @@ class Settings:
         ``compile``: see `mrnetlib.training.devices.compile_backbone`. ``deterministic``: see
         `mrnetlib.training.devices.set_deterministic`. ``device``: ``auto``, or torch's name.
         ``threads`` of one training on a CPU, 0 for all cores; numbers do not depend on the cores
-        when it is fixed. ``seed`` of all that is drawn.
+        when it is fixed. ``seed`` of all that is drawn. Every network is trained with ``seeds``
+        seeds from it on, those of the architectures in ``once`` with the first only (`seeds_of`).
     Choices
         ``fuse_on``: the exams the fusion is fitted on. ``select_on``: the exams on which the best
         single plane is chosen (``test`` repeats the habit of published code).
@@ -135,6 +136,8 @@ class Settings:
     fuse_on: str = key("train", "fusion", of=FITTED_ON)
     select_on: str = key("tune", "comparison", of=("tune", "test"))
     seed: int = key(0, "exams", "pretraining", "training")
+    seeds: int = key(1, "training", least=1)
+    once: tuple[str, ...] = key((), "training", of=ARCHITECTURES)
     choices_architectures: tuple[str, ...] = key(ARCHITECTURES, "choices", of=ARCHITECTURES)
     choices_tasks: tuple[str, ...] = key(TASKS, "choices", of=TASKS)
     choices_seeds: int = key(5, "choices", least=2)
@@ -144,6 +147,18 @@ class Settings:
     tolerance_single: float = key(0.12, VERIFY, most=1)
     tolerance_single_rate: float = key(0.3, VERIFY, most=1)
     tolerance_baseline: float = key(0.01, VERIFY, most=1)
+
+    def seeds_of(self, architecture: str) -> tuple[int, ...]:
+        """The seeds of an architecture's networks: other heads, orders, augmentation, dropout.
+
+        They share the exams, the tuning split and, where there are any, the starting weights.
+        """
+        count = 1 if architecture in self.once else self.seeds
+        return tuple(range(self.seed, self.seed + count))
+
+    def of_seed(self, seed: int) -> "Settings":
+        """The settings of one training, which how many others there are does not change."""
+        return dataclasses.replace(self, seed=seed, seeds=1, once=())
 
 
 KEYS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -232,7 +247,8 @@ def _check_limits(name: str, value: Any, source: str) -> None:
 
 def _words(name: str, value: Any, source: str) -> tuple[str, ...]:
     words = value.replace(",", " ").split() if isinstance(value, str) else value
-    if not (isinstance(words, list | tuple) and words and all(isinstance(w, str) for w in words)):
+    listed = isinstance(words, list | tuple) and all(isinstance(word, str) for word in words)
+    if not listed or not (words or KEYS[name].default == ()):
         raise InputError(f"{source}: {name} is {value!r}, expected a list of names.")
     known = KEYS[name].metadata["of"]
     if known is ARCHITECTURES and not set(words) <= set(known):

@@ -182,4 +182,11 @@ def read(name: str, root: Path) -> Settings:
     """
     path = _study_file(name, root)
     values = {key: checked(key, value, str(path)) for key, value in _read(path, root).items()}
-    return Settings(**values)
+    settings = Settings(**values)
+    for word in settings.once:
+        if word not in settings.architectures:
+            raise InputError(
+                f"{path}: once names '{word}', which is none of the study's architectures, "
+                f"{', '.join(settings.architectures)}. Take it out, or 'once: []' for none."
+            )
+    return settings

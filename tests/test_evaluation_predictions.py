@@ -12,11 +12,12 @@ from mrnetlib.evaluation.predictions import (
     paired,
     read_file,
     read_fused,
+    read_history,
     read_predictions,
     same_exams,
 )
 from mrnetlib.files import InputError, write_csv
-from mrnetlib.names import PLANES, TASKS, fused_path, prediction_path
+from mrnetlib.names import PLANES, TASKS, fused_path, history_path, prediction_path
 
 EXAMS = ["0000", "0007", "0012", "1130", "1131", "1132"]
 SPLIT = ["train", "train", "tune", "test", "test", "test"]
@@ -41,7 +42,8 @@ def results(tmp_path):
 
 def test_predictions_come_back_long_with_exam_numbers_as_text(results):
     found = read_predictions(results, ["alexnet"])
-    columns = ["architecture", "plane", "task", "exam", "split", "label", "probability"]
+    columns = ["architecture", "plane", "task", "exam", "split", "label", "probability", "seed"]
+    assert set(found["seed"]) == {0}, "these files do not say"
     assert list(found.columns) == columns
     assert len(found) == 9 * len(EXAMS)
     own = found[(found["plane"] == "coronal") & (found["task"] == "acl")]
@@ -124,7 +126,7 @@ def test_a_form_says_what_tells_rows_apart_and_what_else_is_read(tmp_path):
     path = tmp_path / "two.csv"
     rows = pd.concat([table().assign(seed=seed, other=0.5) for seed in (0, 1)])
     write_csv(path, rows.rename(columns={"probability": "p"}))
-    form = Form([*COLUMNS, "seed"], "Mend it.", keys=["seed", "exam"], aliases={"p": "probability"})
+    form = Form(COLUMNS, "Mend it.", keys=["seed", "exam"], aliases={"p": "probability"})
     assert len(read_file(path, form)) == 2 * len(EXAMS)
     assert "other" in read_file(path, replace(form, optional=["other", "missing"]))
     with pytest.raises(InputError, match=r"exam 0000 is listed twice.*Mend it\."):
@@ -135,6 +137,88 @@ def test_a_form_says_what_tells_rows_apart_and_what_else_is_read(tmp_path):
     write_csv(path, rows.drop(columns=["exam"]).assign(label=3))
     with pytest.raises(InputError, match="row 0 has label 3"):
         read_file(path, Form(["label", "probability"], "Mend it.", keys=["exam"]))
+
+
+@pytest.fixture
+def seeded(results):
+    """The same study, each network trained with the seeds 5 and 6."""
+    paths = sorted(results.rglob("*.csv"))
+    for number, path in enumerate(paths):
+        task = path.stem.split("_")[-1]
+        parts = [table(task, 10 * seed + number).assign(seed=seed) for seed in (5, 6)]
+        write_csv(path, pd.concat(parts).sample(frac=1, random_state=number))
+    return results
+
+
+def test_seeds_lie_below_one_another_each_with_all_exams(seeded):
+    found = read_predictions(seeded, ["alexnet"])
+    assert found["seed"].dtype == int and len(found) == 2 * 9 * len(EXAMS)
+    own = found[(found["plane"] == "coronal") & (found["task"] == "acl")]
+    assert own["seed"].tolist() == [5] * len(EXAMS) + [6] * len(EXAMS)
+    rows = [group for _, group in found.groupby(["plane", "task", "seed"])]
+    assert all(group["exam"].tolist() == rows[0]["exam"].tolist() for group in rows)
+    path = prediction_path(seeded, "alexnet", "coronal", "acl")
+    filed = pd.read_csv(path, dtype={"exam": str}).set_index(["seed", "exam"])["probability"]
+    for row in own.itertuples():
+        assert row.probability == filed[row.seed, row.exam]
+
+
+def of_seed(seed, change):
+    """Change the rows of one seed."""
+
+    def changed(good):
+        own = good["seed"] == seed
+        return pd.concat([good[~own], change(good[own].sort_values("exam", ignore_index=True))])
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda good: good[good["seed"] == 5], "holds the seeds 5, another file of alexnet 5, 6;"),
+        (lambda good: good.assign(seed=good["seed"] + 1), "holds the seeds 6, 7, another file"),
+        (of_seed(6, lambda own: own.iloc[:-1]), "seed 6: .* exam 1132 split test is missing here"),
+        (of_seed(6, spoil("split", "tune")), "seed 6: .* exam 1130 split"),
+        (of_seed(6, spoil("label", 1)), "seed 6: .* exam 1130 split test label"),
+        (of_seed(6, spoil("seed", 5)), "seed 5, exam 1130 is listed twice"),
+        (of_seed(6, spoil("seed", 6.5)), r"exam 1130 has seed 6\.5, expected a whole number"),
+        (of_seed(6, spoil("seed", "")), "exam 1130 has seed nan, expected a whole number"),
+    ],
+)
+def test_seeds_without_the_same_exams_are_refused(seeded, change, message):
+    path = prediction_path(seeded, "alexnet", "coronal", "acl")
+    write_csv(path, change(pd.read_csv(path, dtype={"exam": str})))
+    with pytest.raises(InputError, match=message) as caught:
+        read_predictions(seeded, ["alexnet"])
+    assert str(path) in str(caught.value)
+
+
+def test_architectures_may_have_other_numbers_of_seeds(seeded):
+    for task in TASKS:
+        write_csv(fused_path(seeded, "resnet18", task), table(task).assign(seed=5))
+    found = read_fused(seeded, ["alexnet", "resnet18"])
+    seeds = found.groupby("architecture")["seed"].unique().map(list).to_dict()
+    assert seeds == {"alexnet": [5, 6], "resnet18": [5]}
+
+
+def test_a_history_has_rows_per_seed_and_epoch(tmp_path):
+    path = history_path(tmp_path, "alexnet", "axial", "acl")
+    row = {
+        "epoch": 1,
+        "train_loss": 0.5,
+        "tune_loss": 0.4,
+        "tune_auc": 0.7,
+        "seconds": 2,
+        "best": 1,
+    }
+    write_csv(path, pd.DataFrame([row]))
+    assert read_history(tmp_path, "alexnet", "axial", "acl")["seed"].tolist() == [0]
+    write_csv(path, pd.DataFrame([row | {"seed": 5}, row | {"seed": 6}]))
+    assert read_history(tmp_path, "alexnet", "axial", "acl")["seed"].tolist() == [5, 6]
+    write_csv(path, pd.DataFrame([row]).drop(columns="best"))
+    with pytest.raises(InputError, match=r"no column best;.*Run notebook 02_per_plane_training"):
+        read_history(tmp_path, "alexnet", "axial", "acl")
 
 
 def test_two_models_are_paired_by_exam_not_by_row():

@@ -120,7 +120,7 @@ def test_augmentation_gallery_begins_with_the_original(volume):
 def test_training_curves_mark_the_epoch_that_was_kept(history):
     figure = figures.training_curves(history, caption=CAPTION)
     assert len(figure.axes) == 9 + 3
-    (kept,) = figure.axes[0].collections
+    kept = figure.axes[0].collections[-1]
     assert kept.get_offsets().tolist() == [[2, 0.3]]
     assert figure.axes[-1].collections[0].get_offsets().tolist() == [[2, 0.9]] * 3
     assert CAPTION in texts(figure)
@@ -132,6 +132,29 @@ def test_training_curves_of_one_network(history):
     assert len(figure.axes) == 2
     assert figure.axes[1].lines[0].get_ydata().tolist() == [0.5, 0.9, 0.8]
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "tuning AUC"]
+
+
+def test_training_curves_of_several_seeds_show_each_and_their_mean(history):
+    one = history[(history["plane"] == "axial") & (history["task"] == "acl")]
+    longer = pd.concat([one, one.tail(1).assign(epoch=4, best=0)]).assign(tune_loss=0.8)
+    figure = figures.training_curves(pd.concat([one.assign(seed=5), longer.assign(seed=6)]))
+    losses, areas = figure.axes
+    training, tuning = losses.lines[:3], losses.lines[3:6]
+    assert [line.get_linewidth() < 1 for line in (*training, *tuning)] == [True, True, False] * 2
+    mean = (one["tune_loss"] + 0.8) / 2
+    assert tuning[2].get_ydata() == pytest.approx(mean), "up to the epoch that both reached"
+    assert len(tuning[1].get_ydata()) == 4
+    assert len(losses.collections[-1].get_offsets()) == len(areas.collections[0].get_offsets()) == 2
+    assert {"one seed", "tuning, mean of seeds"} <= set(texts(figure))
+    assert not {"one seed", "tuning, mean of seeds"} & set(texts(figures.training_curves(one)))
+
+
+def test_training_curves_show_where_the_tuning_loss_has_risen(history):
+    one = history[(history["plane"] == "axial") & (history["task"] == "acl")]
+    one = one.assign(tune_loss=[0.5, 0.2, 0.7])
+    field = figures.training_curves(one).axes[0].collections[0].get_paths()[0]
+    assert field.contains_point((2.9, 0.4)) and not field.contains_point((1.5, 0.3))
+    assert field.get_extents().y1 == 0.7
 
 
 def test_training_curves_share_a_scale_and_show_the_loss_of_guessing(history):

@@ -62,6 +62,16 @@ def test_labels_that_differ_between_planes_are_refused():
         fusion.by_plane(long, PLANES)
 
 
+def test_planes_of_different_seeds_are_not_fused():
+    several = pd.concat(predictions(seed, 30).assign(seed=seed) for seed in (4, 5))
+    with pytest.raises(InputError, match=r"of the seeds 4, 5\. Fuse each seed by itself"):
+        fusion.by_plane(several, PLANES)
+    one = several[several["seed"] == 5]
+    pd.testing.assert_frame_equal(
+        fusion.by_plane(one, PLANES), fusion.by_plane(predictions(5, 30), PLANES)
+    )
+
+
 def test_the_plane_that_knows_gets_the_weight_and_the_fusion_its_area():
     table = fusion.by_plane(predictions(), PLANES)
     regression = fusion.fit(table)

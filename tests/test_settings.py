@@ -144,6 +144,35 @@ def test_a_notebooks_parameters_replace_settings_and_are_checked():
         changed(own, epochs="many")
 
 
+def test_every_architecture_has_seeds_of_its_own_number(write):
+    own = read("own", write("seed: 7\nseeds: 3\nonce: [googlenet]\n"))
+    assert own.seeds_of("alexnet") == (7, 8, 9)
+    assert own.seeds_of("googlenet") == (7,)
+    assert Settings(seed=5).seeds_of("alexnet") == (5,)
+    assert read("own", write("seeds: 2\nonce: []\n")) == Settings(seeds=2)
+    for few in ("seeds: 0", "seeds: 1.5"):
+        with pytest.raises(InputError, match=r"own\.yaml: seeds is"):
+            read("own", write(few))
+
+
+def test_a_training_does_not_depend_on_how_many_others_there_are():
+    one, several = Settings(seed=8), Settings(seed=7, seeds=3, once=("googlenet",))
+    assert several.of_seed(8) == one
+    assert settings.values_of(several.of_seed(8), "training") == settings.values_of(one, "training")
+
+
+def test_what_is_trained_once_is_the_studys(write):
+    message = r"own\.yaml: once names 'resnet18', which is none of .* alexnet\. Take it out"
+    with pytest.raises(InputError, match=message):
+        read("own", write("architectures: [alexnet]\nonce: [resnet18]\n"))
+    write("once: [resnet18]\n", "parent")
+    with pytest.raises(InputError, match=message):
+        read("own", write("extends: parent\narchitectures: [alexnet]\n"))
+    assert read("own", write("extends: parent\narchitectures: alexnet\nonce: []\n")).once == ()
+    with pytest.raises(InputError, match="architectures is"):
+        read("own", write("architectures: []\n"))
+
+
 def test_an_unknown_study_is_named_with_the_nearest_known(write):
     write("epochs: 3", "phantom")
     root = write("epochs: 3", "mrnet")

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mrnetlib import study as studies
 from mrnetlib.__main__ import main
 from mrnetlib.evaluation.comparisons import Comparison, mcnemar
 from mrnetlib.evaluation.metrics import MEASURES
+from mrnetlib.evaluation.predictions import HISTORY
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.files import InputError, write_csv
 from mrnetlib.names import history_path, prediction_path
@@ -60,7 +62,7 @@ def study(tmp_path):
         columns = ["exam", "split", "label", "probability"]
         write_csv(prediction_path(study.results, "alexnet", plane, "acl"), first[columns])
         parts = []
-        for run in recipes.runs(settings):
+        for run in recipes.runs(settings, "alexnet"):
             part = own[own["seed"] == run.seed].assign(variant=run.variant)
             if run.fold is not None:
                 part = part[part["split"] == "train"].iloc[run.fold :: 2]
@@ -102,11 +104,23 @@ def test_folds_part_the_exams_evenly():
 
 def test_the_runs_of_a_unit_are_told_apart_and_leave_out_the_studys_own():
     settings = Settings(**SMALL, choices_tasks=("acl",), choices_seeds=2, choices_folds=3, seed=7)
-    runs = recipes.runs(settings)
+    runs = recipes.runs(settings, "alexnet")
     assert len({run.name for run in runs}) == len(runs) == 2 * (7 + 3) - 1
     assert {run.seed for run in runs} == {7, 8}
     assert recipes.Run("as_is", 7, "acl") not in runs
     assert recipes.Run("out_of_fold", 8, "acl", 2) in runs
+
+
+def test_the_seeds_that_the_study_trains_are_taken_over():
+    words = {**SMALL, "choices_tasks": ("acl",), "choices_folds": 2, "seed": 7}
+    for seeds, retrained in ((1, [8, 9]), (2, [9]), (5, [])):
+        settings = Settings(**words, choices_seeds=3, seeds=seeds)
+        runs = recipes.runs(settings, "alexnet")
+        assert [run.seed for run in runs if run.variant == "as_is"] == retrained
+        assert {run.seed for run in runs if run.variant == "half"} == {7, 8, 9}
+    settings = Settings(choices_seeds=3, seeds=3, once=("googlenet",))
+    assert recipes.own_seeds(settings, "alexnet") == [0, 1, 2]
+    assert recipes.own_seeds(settings, "googlenet") == [0]
 
 
 def test_a_variant_that_is_the_studys_recipe_is_left_out():
@@ -135,6 +149,27 @@ def test_the_retraining_is_read_with_the_studys_own_first_seed(study):
     assert set(unseen["split"]) == {"train"}
 
 
+def test_all_seeds_of_the_study_are_read_and_none_that_was_trained_again(study):
+    table = simulated(seeds=(0, 1))
+    for plane in study.settings.planes:
+        own = table[table["plane"] == plane]
+        path = prediction_path(study.results, "alexnet", plane, "acl")
+        write_csv(path, own[["exam", "split", "label", "probability", "seed"]])
+    several = replace(study, settings=replace(study.settings, seeds=2))
+    read = recipes.read(several)
+    as_is = read[(read["variant"] == "as_is") & (read["plane"] == "axial")]
+    assert as_is["seed"].tolist() == [0] * 100 + [1] * 100
+    wanted = table.query("plane == 'axial'").sort_values("seed", kind="stable")["probability"]
+    np.testing.assert_array_equal(as_is["probability"], wanted, "not those of the retraining")
+    other = replace(study, settings=replace(study.settings, seeds=2, seed=1))
+    damage(study, lambda t: pd.concat([t, t.query("seed == 1").assign(seed=2)]))
+    path = recipes.path_of(study, "predictions", "alexnet", "sagittal")
+    rows = pd.read_csv(path, dtype={"exam": str})
+    write_csv(path, pd.concat([rows, rows.query("seed == 1").assign(seed=2)]))
+    with pytest.raises(InputError, match="of alexnet are of the seeds 0, 1, expected 1, 2, as the"):
+        recipes.read(other)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -145,7 +180,7 @@ def test_the_retraining_is_read_with_the_studys_own_first_seed(study):
         (lambda t: t[t["variant"] != "half"], "half, seed 0, acl: not in the file"),
         (lambda t: pd.concat([t, t.tail(1)]), "is listed twice"),
         (lambda t: t.assign(probability=2.0), r"exam 0000 has probability 2\.0"),
-        (lambda t: t.drop(columns="seed"), "no column seed; columns are variant,task"),
+        (lambda t: t.drop(columns="seed"), "no column seed; columns are variant,task,exam"),
     ],
 )
 def test_predictions_of_another_study_are_refused(study, change, message):
@@ -206,12 +241,15 @@ def test_the_best_plane_is_chosen_per_seed():
 
 def test_kept_epochs_include_the_studys_own_networks(tmp_path):
     about = {"architecture": "alexnet", "plane": "axial", "task": "acl"}
-    rows = [("stopped_on_test", 7, 3), ("as_is", 8, 2), ("stopped_on_test", 8, 2), ("half", 8, 1)]
+    rows = [("stopped_on_test", 7, 3), ("as_is", 9, 2), ("stopped_on_test", 9, 2), ("half", 9, 1)]
+    rows += [("stopped_on_test", 8, 3)]
     networks = pd.DataFrame(rows, columns=["variant", "seed", "kept_epoch"]).assign(**about)
-    history = pd.DataFrame({"epoch": [1, 2, 3], "best": [1, 0, 0]})
+    history = pd.DataFrame(0.5, index=range(6), columns=HISTORY)
+    history = history.assign(epoch=[1, 2, 3] * 2, best=[1, 0, 0, 0, 1, 0], seed=[7] * 3 + [8] * 3)
     write_csv(history_path(tmp_path, *about.values()), history)
-    found = effects.kept_epochs(tmp_path, networks, 7)
-    assert found.to_numpy().tolist() == [[1, 3], [2, 2]]
+    settings = Settings(seed=7, seeds=2, choices_seeds=3)
+    found = effects.kept_epochs(tmp_path, networks, settings)
+    assert found.to_numpy().tolist() == [[1, 3], [2, 3], [2, 2]]
 
 
 def test_effects_have_a_row_per_task_and_their_average():
@@ -249,6 +287,16 @@ def test_thresholds_are_tuned_on_the_tuning_exams():
         .set_index(["task", "measure"])["threshold"]
         .equals(found["threshold"])
     )
+
+
+def test_thresholds_of_several_seeds_are_each_seeds_own():
+    fused = effects.fuse(simulated(seeds=(0, 1)), "mean", ("axial", "sagittal"))
+    fused["probability"] = fused["probability"] ** 4
+    single = [effects.thresholds(fused[fused["seed"] == seed]).iloc[0] for seed in (0, 1)]
+    both = effects.thresholds(fused).iloc[0]
+    assert both["threshold"] == pytest.approx(np.mean([row["threshold"] for row in single]))
+    assert both["difference"] == pytest.approx(np.mean([row["difference"] for row in single]))
+    assert single[0]["method"] == "McNemar, exact" and both["method"] == "exams and 2 seeds"
 
 
 def test_the_closing_table_is_corrected_for_its_length():

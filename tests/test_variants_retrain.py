@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from conftest import files_in, write_planted, write_planted_banks
 
+from mrnetlib.evaluation.predictions import COLUMNS
 from mrnetlib.exams import banks, intake, layout
 from mrnetlib.files import InputError, write_array, write_csv
 from mrnetlib.names import TASKS, prediction_path
@@ -60,7 +61,7 @@ def retrained(study):
 
 def test_a_unit_is_trained_once_and_written(study, quick):
     retrained(study)
-    runs = recipes.runs(study.settings)
+    runs = recipes.runs(study.settings, SMALL)
     assert len(quick) == len(runs)
     table = pd.read_csv(recipes.path_of(study, "predictions", SMALL, "sagittal"))
     assert list(table.columns) == recipes.FILE_COLUMNS
@@ -81,8 +82,8 @@ def test_what_is_written_can_be_read_beside_the_studys_own(study, quick):
     path = recipes.path_of(study, "predictions", SMALL, "sagittal")
     table = pd.read_csv(path, dtype={"exam": str})
     own = table[(table["variant"] == "as_is") & (table["seed"] == 1)]
-    columns = ["exam", "split", "label", "probability"]
-    write_csv(prediction_path(study.results, SMALL, "sagittal", "acl"), own[columns])
+    own = own[COLUMNS].assign(seed=0)
+    write_csv(prediction_path(study.results, SMALL, "sagittal", "acl"), own)
     found = recipes.read(study)
     assert set(found["seed"]) == {0, 1}
     assert len(found) == len(table) + len(own)
@@ -93,7 +94,7 @@ def test_what_is_written_can_be_read_beside_the_studys_own(study, quick):
 
 def test_a_variant_differs_in_one_thing(study, quick):
     retrained(study)
-    given = dict(zip((run.name for run in recipes.runs(study.settings)), quick, strict=True))
+    given = dict(zip((run.name for run in recipes.runs(study.settings, SMALL)), quick, strict=True))
     train, _, settings = given["as_is_acl_1"]
     raw = recipes.not_standardized(study)
     for name, (other_train, other_tune, other_settings) in given.items():
@@ -119,7 +120,7 @@ def test_out_of_fold_predictions_are_of_exams_that_were_not_trained_on(study, qu
     )
     unseen = table[(table["variant"] == "out_of_fold") & (table["seed"] == 0)]
     assert len(unseen) == unseen["exam"].nunique() == 45
-    runs = recipes.runs(study.settings)
+    runs = recipes.runs(study.settings, SMALL)
     for run, (train, *_) in zip(runs, quick, strict=True):
         if run.fold is not None and run.seed == 0:
             kept = study.data / "choices" / "networks" / f"{SMALL}_sagittal" / f"{run.name}.json"
@@ -142,7 +143,17 @@ def test_a_stopped_unit_goes_on(study, quick, monkeypatch):
     assert not recipes.path_of(study, "predictions", SMALL, "sagittal").exists()
     monkeypatch.setattr(finetune, "fit", fit)
     retrained(study)
-    assert len(quick) == len(recipes.runs(study.settings))
+    assert len(quick) == len(recipes.runs(study.settings, SMALL))
+
+
+def test_more_seeds_of_the_study_leave_the_rest_as_it_is(study, quick):
+    retrained(study)
+    count = len(quick)
+    more = dataclasses.replace(study.settings, seeds=2, once=())
+    retrained(dataclasses.replace(study, settings=more))
+    assert len(quick) == count
+    table = pd.read_csv(recipes.path_of(study, "networks", SMALL, "sagittal"))
+    assert "as_is" not in set(table["variant"]), "the study trains both seeds itself"
 
 
 def test_another_recipe_begins_anew_what_it_concerns(study, quick):
@@ -154,7 +165,7 @@ def test_another_recipe_begins_anew_what_it_concerns(study, quick):
     other = dataclasses.replace(study, settings=dataclasses.replace(study.settings, flip=0.1))
     retrained(other)
     # All but those without augmentation, which is none as before.
-    assert len(quick) == count + 6 + len(recipes.runs(study.settings)) - 2
+    assert len(quick) == count + 6 + len(recipes.runs(study.settings, SMALL)) - 2
 
 
 def test_a_real_training_repeats_itself(study):

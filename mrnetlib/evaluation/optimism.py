@@ -79,7 +79,8 @@ def plane_choice(
 
     Parameters
     ----------
-    predictions : a study's single views, see `mrnetlib.evaluation.predictions`.
+    predictions : a study's single views, see `mrnetlib.evaluation.predictions`; each seed chooses
+        for itself, and the numbers are means over the seeds.
     draws, seed : of the bootstrap behind `optimism`.
 
     Returns
@@ -91,20 +92,32 @@ def plane_choice(
     there of the plane that is best there, minus the same plane's AUC on the test exams as they are
     (Efron 1983; Harrell 2015). ``draws_low`` and ``draws_high`` hold `level` of the samples.
     """
-    areas = measured(predictions, [*KEYS, "plane"])
-    chosen = {
-        f"chosen_on_{split}": areas.merge(best_planes(predictions, split)[[*KEYS, "plane"]])
-        .groupby("architecture", sort=False)["auc"]
-        .mean()
-        for split in ("tune", "test")
-    }
-    table = pd.DataFrame(chosen)
+    seeds = [rows for _, rows in predictions.groupby("seed")]
+    table = pd.DataFrame(
+        {
+            f"chosen_on_{split}": pd.concat(_of_chosen(rows, split) for rows in seeds)
+            .groupby("architecture", sort=False)["auc"]
+            .mean()
+            for split in ("tune", "test")
+        }
+    )
     table["inflated_by"] = table["chosen_on_test"] - table["chosen_on_tune"]
     for architecture, single in of_split(predictions, "test").groupby("architecture", sort=False):
-        extra = _optimism(single, draws, np.random.default_rng(seed))
+        # The same samples for every seed: all were tested on the same exams.
+        extra = [
+            _optimism(rows, draws, np.random.default_rng(seed))
+            for _, rows in single.groupby("seed")
+        ]
+        extra = np.mean(extra, axis=0)
         limits = np.quantile(extra, [(1 - level) / 2, (1 + level) / 2])
         table.loc[architecture, ["optimism", "draws_low", "draws_high"]] = extra.mean(), *limits
     return table.reset_index()
+
+
+def _of_chosen(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The test AUC of the planes that one seed's predictions choose on `split`."""
+    areas = measured(predictions, [*KEYS, "plane"])
+    return areas.merge(best_planes(predictions, split)[[*KEYS, "plane"]])
 
 
 def _optimism(test: pd.DataFrame, draws: int, generator: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,7 @@
 `read_file` is the one reader: of a study's own files, of those that its variants add, and of other
 people's. A study has one file per network, ``predictions/<architecture>_<plane>_<task>.csv``, and
 one per fused model, ``fused/<architecture>_<task>.csv``, with the columns
-``exam,split,label,probability``.
+``exam,split,label,probability,seed``: a row per exam and seed of the training.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,9 +15,13 @@ import numpy as np
 import pandas as pd
 
 from mrnetlib.files import InputError
-from mrnetlib.names import PLANES, SPLITS, TASKS, fused_path, prediction_path
+from mrnetlib.names import PLANES, SPLITS, TASKS, fused_path, history_path, prediction_path
 
-COLUMNS = ["exam", "split", "label", "probability"]
+COLUMNS = ["exam", "split", "label", "probability", "seed"]
+HISTORY = ["epoch", "train_loss", "tune_loss", "tune_auc", "seconds", "best", "seed"]
+
+#: A file that knows nothing of seeds holds one.
+ONE_SEED = {"seed": 0}
 
 #: Columns that stay text, whatever they look like ("0007").
 TEXT = ("exam", "split", "variant", "task")
@@ -32,6 +36,8 @@ class Form:
     probabilities: Sequence[str] = ("probability",)
     keys: Sequence[str] = ("exam",)  # what tells its rows apart
     optional: Sequence[str] = ()  # columns that are read where they are
+    #: columns that a file may lack, and what its rows then hold
+    filled: dict[str, Any] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     both_classes: bool = False  # refuse labels of one class only
 
@@ -52,6 +58,8 @@ def read_columns(path: Path, form: Form) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # a folder, empty, not text, ragged
         raise InputError(f"{path}: not a readable CSV ({error}). {form.remedy}") from None
     table.columns = names
+    lacking = {name: value for name, value in form.filled.items() if name not in names}
+    table = table.assign(**lacking)
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise InputError(f"{path}: two columns for {twice[0]}, expected one. Take one out.")
@@ -79,7 +87,7 @@ def read_file(path: Path, form: Form) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame with the form's columns: exam, split and task as text, label int, 0 or 1,
+    DataFrame with the form's columns: exam, split and task as text, label int, 0 or 1, seed int,
     probabilities float, 0..1.
 
     Raises
@@ -95,6 +103,10 @@ def read_file(path: Path, form: Form) -> pd.DataFrame:
     label = pd.to_numeric(table["label"], errors="coerce")
     _refuse(path, table, "label", ~label.isin((0, 1)), f"0 or 1. {form.remedy}")
     values = {"label": label.astype(int)}
+    if "seed" in table:
+        seed = pd.to_numeric(table["seed"], errors="coerce")
+        _refuse(path, table, "seed", ~(seed % 1 == 0), f"a whole number. {form.remedy}")
+        values["seed"] = seed.astype(int)
     present = [name for name in form.probabilities if name in table]
     for column in present:
         number = pd.to_numeric(table[column], errors="coerce")
@@ -207,13 +219,35 @@ def _read_all(paths: dict[tuple, Path], keys: list[str], made_by: str) -> pd.Dat
     """Read the files, demand the same exams everywhere, stack them into one long table."""
     if not paths:
         raise InputError("no predictions asked for: give at least one architecture and one task.")
-    form = Form(COLUMNS, f"Run notebook {made_by}, which writes it.")
-    tables = aligned((path, key[-1], read_file(path, form)) for key, path in paths.items())
-    parts = [
-        table.assign(**dict(zip(keys, key, strict=True)))
-        for key, table in zip(paths, tables, strict=True)
-    ]
+    remedy = f"Run notebook {made_by}, which writes it."
+    form = Form(COLUMNS, remedy, keys=["seed", "exam"], filled=ONE_SEED)
+    names, groups, first_of = [], [], {}
+    for key, path in paths.items():
+        table = read_file(path, form)
+        _same_seeds(table, first_of.setdefault(key[0], table), path, key[0])
+        for seed, rows in table.groupby("seed"):
+            name = path if len(rows) == len(table) else f"{path}, seed {seed}"
+            names.append(dict(zip(keys, key, strict=True)))
+            groups.append((name, key[-1], rows))
+    parts = [table.assign(**name) for name, table in zip(names, aligned(groups), strict=True)]
     return pd.concat(parts, ignore_index=True)[[*keys, *COLUMNS]]
+
+
+def _same_seeds(table: pd.DataFrame, first: pd.DataFrame, path: Path, architecture: str) -> None:
+    """Refuse files of an architecture that were not trained with the same seeds."""
+    found, wanted = (sorted(set(one["seed"])) for one in (table, first))
+    if found != wanted:
+        raise InputError(
+            f"{path}: holds the seeds {', '.join(map(str, found))}, another file of {architecture} "
+            f"{', '.join(map(str, wanted))}; expected the same in all of them. Make them with the "
+            "same study."
+        )
+
+
+def read_history(results: Path, architecture: str, plane: str, task: str) -> pd.DataFrame:
+    """One network's training curves: columns `HISTORY`, a row per seed and epoch."""
+    form = Form(HISTORY, "Run notebook 02_per_plane_training, which writes it.", filled=ONE_SEED)
+    return read_columns(history_path(results, architecture, plane, task), form)
 
 
 def read_predictions(
@@ -232,12 +266,13 @@ def read_predictions(
     Returns
     -------
     DataFrame with the columns architecture, plane, task, exam (str, "0007"), split, label
-    (0 or 1), probability (0..1).
+    (0 or 1), probability (0..1), seed (int; 0 where a file does not say), a row per exam and seed.
 
     Raises
     ------
     InputError
-        As `read_file` and `aligned`: every file has to hold the same exams.
+        As `read_file` and `aligned`: every file and seed has to hold the same exams, and all files
+        of an architecture the same seeds.
     """
     paths = {
         (architecture, plane, task): prediction_path(results, architecture, plane, task)

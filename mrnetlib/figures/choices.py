@@ -97,8 +97,8 @@ def seed_strips(table: pd.DataFrame, *, level: float = 0.95, caption: str = "") 
 
     Parameters
     ----------
-    table : columns row, seeds (a tuple of AUCs, the study's own seed first), low, high: of the
-        study's own seed, from the choice of the test exams.
+    table : columns row, seeds (a tuple of AUCs, the study's first seed first), low, high: of the
+        study's first seed, from the choice of the test exams.
     """
     seeds = table.explode("seeds", ignore_index=True).astype({"seeds": float})
     seeds["own"] = ~seeds["row"].duplicated()
@@ -114,7 +114,7 @@ def seed_strips(table: pd.DataFrame, *, level: float = 0.95, caption: str = "") 
         axes.set_xlabel("AUC on the test exams")
         dot = {"ls": "", "marker": "o", "color": MULTI_COLOUR}
         handles = [
-            Line2D([], [], label="the study's seed", **dot),
+            Line2D([], [], label="the study's first seed", **dot),
             Patch(fc=_PALE_BLUE, label=f"its {level:.0%} interval, by exams"),
             Line2D([], [], mfc="white", label="another seed", **dot),
         ]
@@ -177,7 +177,8 @@ def chosen_planes(table: pd.DataFrame, *, level: float = 0.95, caption: str = ""
 
     Parameters
     ----------
-    table : columns row, plane, auc, low, high (on the test exams), by_tune and by_test (bool).
+    table : columns row, plane, auc, low, high (on the test exams), by_tune and by_test (bool: of
+        several seeds, whether one of them chooses so).
     """
     names, planes = list(dict.fromkeys(table["row"])), in_order(table["plane"], PLANES)
     apart = {plane: 0.24 * (n - (len(planes) - 1) / 2) for n, plane in enumerate(planes)}

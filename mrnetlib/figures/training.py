@@ -1,12 +1,14 @@
 """Figures of the training: losses and AUC by epoch."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from mrnetlib.figures.style import (
@@ -22,9 +24,13 @@ from mrnetlib.figures.views import VIEW_DASHES, VIEW_NAMES
 from mrnetlib.names import PLANE_TITLES, PLANES, TASK_TITLES, TASKS
 
 _LOSS_COLOURS = {"train_loss": QUIET, "tune_loss": "black"}
-_LOSS_DASHES = {"train_loss": (4, 2), "tune_loss": ""}
+_LOSS_DASHES = {"train_loss": (0, (4, 2)), "tune_loss": "-"}
 _GUESSING = {"color": QUIET, "lw": 0.9, "ls": ":"}
 _KEPT = {"facecolor": "white", "s": 36, "linewidth": 1.2, "zorder": 3}
+#: Where the tuning loss has risen above its lowest.
+_RISEN = {"color": "#D55E00", "alpha": 0.25, "lw": 0}
+#: A single seed's line, where there are several.
+_THIN = {"lw": 0.6, "alpha": 0.45}
 
 
 def training_curves(
@@ -39,15 +45,20 @@ def training_curves(
     Parameters
     ----------
     history : the networks' histories below one another: columns epoch, train_loss, tune_loss,
-        tune_auc, best (1 in the epoch whose weights were kept), and plane and task.
+        tune_auc, best (1 in the epoch whose weights were kept), plane, task, and seed where there
+        are several.
     positive : per task the share (0..1) of positive training exams; with it a dotted line shows
         the loss of a network that always says one half.
 
     Notes
     -----
     A panel per plane and task shows the losses, all on one scale; one more per task shows the AUC
-    on the tuning exams, all planes together. The circle marks the epoch whose weights were kept.
+    on the tuning exams, all planes together. A circle marks the epoch whose weights were kept. Of
+    several seeds each is a thin line; the thick one is their mean, up to the epoch that all of
+    them reached. The field between a tuning loss and its lowest value before shows where the
+    network begins to know its training exams by heart.
     """
+    history = history if "seed" in history else history.assign(seed=0)
     planes, tasks = in_order(history["plane"], PLANES), in_order(history["task"], TASKS)
     single = len(tasks) == 1
     shape = (1, len(planes) + 1) if single else (len(planes) + 1, len(tasks))
@@ -68,7 +79,8 @@ def training_curves(
             column[-1].set_title(f"AUC, {TASK_TITLES[task]}", loc="left")
             column[-1].set_ylim(min(0.3, history["tune_auc"].min() - 0.05), 1.02)
         _label(grid, single)
-        figure.legend(handles=_handles(planes), loc="outside right upper")
+        several = history["seed"].nunique() > 1
+        figure.legend(handles=_handles(planes, several), loc="outside right upper")
     return figure
 
 
@@ -85,29 +97,48 @@ def _highest(history: pd.DataFrame, guesses: list[float]) -> float:
     return 1.08 * min(np.nanmax(losses), shown)
 
 
+def _seeds_and_mean(axes: Axes, rows: pd.DataFrame, column: str, **look: Any) -> pd.Series:
+    """Draw a column by epoch: its mean over the seeds, and each seed thinly if there are several.
+
+    Returns
+    -------
+    The mean by epoch, up to the epoch that all seeds reached.
+    """
+    wide = rows.pivot(index="epoch", columns="seed", values=column)  # (epochs, seeds)
+    mean = wide.dropna().mean(axis=1)
+    if wide.shape[1] > 1:
+        axes.plot(wide.index, wide, **look | _THIN)
+    axes.plot(mean.index, mean, **look)
+    return mean
+
+
 def _losses(axes: Axes, rows: pd.DataFrame, guess: float | None) -> None:
     if rows.empty:
         axes.set_axis_off()
         return
-    seaborn.lineplot(
-        rows.set_index("epoch")[list(_LOSS_COLOURS)], palette=_LOSS_COLOURS, dashes=_LOSS_DASHES,
-        errorbar=None, legend=False, ax=axes,
-    )  # fmt: skip
+    for column, colour in _LOSS_COLOURS.items():
+        mean = _seeds_and_mean(axes, rows, column, color=colour, ls=_LOSS_DASHES[column])
+    axes.fill_between(mean.index, mean.cummin(), mean, **_RISEN)  # of the last one, the tuning loss
     kept = rows[rows["best"] == 1]
-    axes.scatter(kept["epoch"], kept["tune_loss"], edgecolor="black", **_KEPT)
+    axes.scatter(kept["epoch"], kept["tune_loss"], edgecolor="black", **_KEPT | _size(kept))
     if guess is not None:
         axes.axhline(guess, **_GUESSING)
 
 
 def _aucs(axes: Axes, rows: pd.DataFrame, planes: list[str]) -> None:
-    seaborn.lineplot(
-        rows, x="epoch", y="tune_auc", hue="plane", hue_order=planes, palette=PLANE_COLOURS,
-        style="plane", style_order=planes, dashes=VIEW_DASHES, errorbar=None, legend=False, ax=axes,
-    )  # fmt: skip
-    kept = rows[rows["best"] == 1]
-    colours = kept["plane"].map(PLANE_COLOURS)
-    axes.scatter(kept["epoch"], kept["tune_auc"], edgecolor=colours, **_KEPT)
+    for plane in planes:
+        own = rows[rows["plane"] == plane]
+        look = {"color": PLANE_COLOURS[plane], "dashes": VIEW_DASHES[plane]}
+        _seeds_and_mean(axes, own, "tune_auc", **look)
+        kept = own[own["best"] == 1]
+        points = kept["epoch"], kept["tune_auc"]
+        axes.scatter(*points, edgecolor=PLANE_COLOURS[plane], **_KEPT | _size(kept))
     axes.axhline(0.5, **_GUESSING)
+
+
+def _size(kept: pd.DataFrame) -> dict[str, float]:
+    """Smaller circles where each seed has its own."""
+    return {"s": 14, "linewidth": 0.9} if len(kept) > 1 else {}
 
 
 def _label(grid: np.ndarray, single: bool) -> None:
@@ -121,11 +152,20 @@ def _label(grid: np.ndarray, single: bool) -> None:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=2))
 
 
-def _handles(planes: list[str]) -> list[Line2D]:
+def _handles(planes: list[str], several: bool) -> list[Artist]:
     """The legend of all panels; it stands beside them, where it hides no curve."""
+    mean = ", mean of seeds" if several else ""
+    losses = [
+        Line2D([], [], color=colour, ls=_LOSS_DASHES[column], label=words + mean)
+        for (column, colour), words in zip(
+            _LOSS_COLOURS.items(), ("training", "tuning"), strict=True
+        )
+    ]
+    single = Line2D([], [], color=_LOSS_COLOURS["tune_loss"], label="one seed", **_THIN)
     return [
-        Line2D([], [], color=QUIET, dashes=_LOSS_DASHES["train_loss"], label="training"),
-        Line2D([], [], color=_LOSS_COLOURS["tune_loss"], label="tuning"),
+        *losses,
+        *([single] if several else []),
+        Patch(**_RISEN, label="above its lowest"),
         Line2D([], [], ls="", marker="o", mfc="white", mec="black", label="kept"),
         Line2D([], [], label="guessing", **_GUESSING),
         *(

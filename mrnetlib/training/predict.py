@@ -54,8 +54,7 @@ def predict_all(
 
     Returns
     -------
-    DataFrame with columns exam, split, label (0 or 1), probability (0..1), as written to
-    ``predictions/<architecture>_<plane>_<task>.csv``.
+    DataFrame with columns exam, split, label (0 or 1), probability (0..1).
     """
     tables = [
         pd.DataFrame(

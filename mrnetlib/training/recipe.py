@@ -1,10 +1,12 @@
 """The recipe of one network, from what it starts from to its predictions, said once.
 
 Notebook 02, the retraining of the variants and the benchmarks train by it: `starting_point` once
-for all networks of an architecture, then `start` and `train` for each. Between the two, a network
-may be looked at.
+for all networks of an architecture, then `start` and `train` for each of them and each seed, with
+that seed's settings (`mrnetlib.settings.Settings.of_seed`). Between the two, a network may be
+looked at.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -31,14 +33,14 @@ def starting_point(
     weights: str | None = None,
     seed: int | None = None,
 ) -> nn.Module:
-    """The backbone that all networks of an architecture start from, on `device`.
+    """The backbone that an architecture's networks of a seed start from, on `device`.
 
     The study's own pretrained weights are made if need be, always as its settings say.
 
     Parameters
     ----------
     weights : instead of the study's.
-    seed : that random weights are drawn from instead of the study's.
+    seed : of the training, the study's first by default; see `drawn_from`.
 
     Raises
     ------
@@ -46,9 +48,33 @@ def starting_point(
         For an unknown architecture, images too small for it, and weights that are not to be had.
     """
     study = replace(study, settings=changed(study.settings, weights=weights))
-    drawn_from = study.settings.seed if seed is None else seed
     source = prepare_weights(study, architecture)
-    return starting_backbone(architecture, source, drawn_from).to(device)
+    drawn = drawn_from(study.settings, study.settings.seed if seed is None else seed)
+    return starting_backbone(architecture, source, drawn).to(device)
+
+
+def drawn_from(settings: Settings, seed: int, weights: str | None = None) -> int:
+    """The seed that a backbone is drawn from: the training's where it starts from no weights.
+
+    Elsewhere all seeds share the backbone, as all would share ImageNet's, and it is the study's.
+    """
+    return seed if (weights or settings.weights) == "none" else settings.seed
+
+
+def starting_points(
+    study: Study,
+    architecture: str,
+    device: torch.device,
+    seeds: Iterable[int],
+    weights: str | None = None,
+) -> dict[int, nn.Module]:
+    """`starting_point` of several seeds; those that share a backbone get the same object."""
+    drawn = {seed: drawn_from(study.settings, seed, weights) for seed in seeds}
+    backbones = {
+        own: starting_point(study, architecture, device, weights, own)
+        for own in dict.fromkeys(drawn.values())
+    }
+    return {seed: backbones[own] for seed, own in drawn.items()}
 
 
 def probe_features(backbone: nn.Module, train: ExamBank, settings: Settings) -> np.ndarray | None:
@@ -105,8 +131,9 @@ def train(
     Returns
     -------
     The history, as `mrnetlib.training.finetune.fit` gives it, and the predictions, as
-    `mrnetlib.training.predict.predict_all` does.
+    `mrnetlib.training.predict.predict_all` does, both with the column seed.
     """
     history = finetune.fit(network, banks["train"], banks["tune"], task, settings, **how)
     exams = banks if predicted is None else predicted
-    return history, predict_all(network, exams, task, settings.precision)
+    predictions = predict_all(network, exams, task, settings.precision)
+    return history.assign(seed=settings.seed), predictions.assign(seed=settings.seed)

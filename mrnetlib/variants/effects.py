@@ -2,8 +2,7 @@
 
 All functions take long tables of predictions with the columns seed, architecture, task, exam,
 split, label, probability (and plane, for single views) and compare by
-`mrnetlib.variants.seeds`: paired by exam and seed. A study's own predictions have one seed, to be
-added as a column.
+`mrnetlib.variants.seeds`: paired by exam and seed.
 """
 
 from collections.abc import Sequence
@@ -16,9 +15,10 @@ from mrnetlib import fusion
 from mrnetlib.evaluation.calibration import best_threshold
 from mrnetlib.evaluation.comparisons import Comparison
 from mrnetlib.evaluation.metrics import THRESHOLD, best_planes, named, rates
-from mrnetlib.evaluation.predictions import paired
+from mrnetlib.evaluation.predictions import paired, read_history
 from mrnetlib.files import InputError
-from mrnetlib.names import history_path
+from mrnetlib.settings import Settings
+from mrnetlib.variants.recipes import own_seeds
 from mrnetlib.variants.seeds import compare, score
 
 KEYS = ["seed", "architecture", "task"]
@@ -56,13 +56,18 @@ def fuse(
     return pd.concat(parts, ignore_index=True)
 
 
+def chosen_planes(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The plane with the best AUC on `split`: columns seed, architecture, task, plane."""
+    parts = [
+        best_planes(group, split).assign(seed=seed)
+        for seed, group in predictions.groupby("seed", sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)[[*KEYS, "plane"]]
+
+
 def best_plane(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """The predictions of the plane with the best AUC on `split`, per seed, architecture, task."""
-    parts = []
-    for _, group in predictions.groupby("seed", sort=False):
-        best = best_planes(group, split)[["architecture", "task", "plane"]]
-        parts.append(group.merge(best, on=["architecture", "task", "plane"]))
-    return pd.concat(parts, ignore_index=True)
+    return predictions.merge(chosen_planes(predictions, split), on=[*KEYS, "plane"])
 
 
 def decided(fused: pd.DataFrame, tuned: bool) -> pd.DataFrame:
@@ -83,24 +88,28 @@ def decided(fused: pd.DataFrame, tuned: bool) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def kept_epochs(results: Path, networks: pd.DataFrame, seed: int) -> pd.DataFrame:
+def kept_epochs(results: Path, networks: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The epochs that the tuning and the test exams keep, a row per network.
 
     Parameters
     ----------
     results : the study's; its own networks' histories are read there.
-    networks : of `mrnetlib.variants.recipes.read_networks`, without those of the study's own
-        `seed`.
+    networks : of `mrnetlib.variants.recipes.read_networks`, where the study's own are missing.
 
     Returns
     -------
     DataFrame with the columns as_is and stopped_on_test.
     """
-    own = networks[(networks["variant"] == "stopped_on_test") & (networks["seed"] == seed)]
-    paths = [history_path(results, r.architecture, r.plane, r.task) for r in own.itertuples()]
-    kept = [pd.read_csv(path).query("best == 1")["epoch"].iloc[0] for path in paths]
-    every = pd.concat([networks, own.assign(variant="as_is", kept_epoch=kept)])
     index = ["architecture", "plane", "task", "seed"]
+    stopped = networks[networks["variant"] == "stopped_on_test"]
+    parts = [networks]
+    for (architecture, plane, task), rows in stopped.groupby(index[:3]):
+        history = read_history(results, architecture, plane, task)
+        own = history[(history["best"] == 1) & history["seed"].isin(rows["seed"])]
+        own = own[own["seed"].isin(own_seeds(settings, architecture))]
+        about = {"architecture": architecture, "plane": plane, "task": task, "variant": "as_is"}
+        parts.append(own.rename(columns={"epoch": "kept_epoch"}).assign(**about))
+    every = pd.concat(parts)
     wide = every.pivot_table(index=index, columns="variant", values="kept_epoch")
     return wide[["as_is", "stopped_on_test"]]
 
@@ -148,13 +157,14 @@ def thresholds(fused: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
     Parameters
     ----------
-    fused : one seed.
+    fused : of one or several seeds.
 
     Returns
     -------
-    DataFrame with the columns architecture, task, threshold (empty for averages), measure, first
-    (tuned), second (at 0.5), difference, low, high (normal, paired), p (the measure's exact test
-    where it has one; for averages that of the interval) and each.
+    DataFrame with the columns architecture, task, threshold (mean over the seeds; empty for
+    averages), measure, first (tuned), second (at 0.5), difference, low, high (normal, paired), p
+    and each. p is of the interval; for one task and seed of the measure's exact test, where it has
+    one.
     """
     tuned, fixed = decided(fused, True), decided(fused, False)
     parts = [effects(tuned, fixed, rate, level).assign(measure=rate) for rate in rates()]
@@ -162,8 +172,8 @@ def thresholds(fused: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     table["threshold"] = np.nan
     for place, row in table[table["task"] != "average"].iterrows():
         own = [cell(one, row["architecture"], row["task"]) for one in (tuned, fixed)]
-        table.loc[place, "threshold"] = own[0]["threshold"].iloc[0]
+        table.loc[place, "threshold"] = own[0].groupby("seed")["threshold"].first().mean()
         exact = named(row["measure"]).exact
-        if exact is not None:
+        if exact is not None and len(row["each"]) == 1:
             table.loc[place, ["p", "method"]] = exact(*paired(*own))
     return table

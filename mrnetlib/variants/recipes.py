@@ -3,7 +3,7 @@
 A *variant* is the study's recipe with one thing changed. For each, a network per seed, plane, task
 and architecture is trained again (`mrnetlib.variants.retrain`) and its predictions are kept in the
 study's results, ``choices/predictions/<architecture>_<plane>.csv``. The recipe as it is, at the
-study's own seed, is not trained again: those are the study's own predictions.
+seeds that the study itself trains, is not trained again: those are the study's own predictions.
 
 Notebook 06 and the command line read these files, so torch stays out of here.
 """
@@ -32,8 +32,10 @@ SHARES = {"half": 1 / 2, "quarter": 1 / 4, "eighth": 1 / 8}
 
 KEYS = ["variant", "seed", "architecture", "plane", "task"]
 
+RESULT = [column for column in COLUMNS if column not in KEYS]
+
 #: In the files; 7 digits are what a network's single precision carries.
-FILE_COLUMNS = ["variant", "seed", "task", *COLUMNS]
+FILE_COLUMNS = ["variant", "task", *COLUMNS]
 DIGITS = 7
 REMEDY = "Run 'make choices', which makes it."
 NETWORK_COLUMNS = [
@@ -80,20 +82,25 @@ def variants(settings: Settings) -> list[str]:
 
 
 def seeds(settings: Settings) -> list[int]:
-    """The seeds of a study's retraining, its own first."""
+    """The seeds of a study's retraining, from the study's first on."""
     return [settings.seed + more for more in range(settings.choices_seeds)]
 
 
-def runs(settings: Settings) -> list[Run]:
+def own_seeds(settings: Settings, architecture: str) -> list[int]:
+    """Those of `seeds` with which the study itself trains an architecture."""
+    return [seed for seed in seeds(settings) if seed in settings.seeds_of(architecture)]
+
+
+def runs(settings: Settings, architecture: str) -> list[Run]:
     """All trainings of one architecture and plane."""
-    found = []
+    found, own = [], own_seeds(settings, architecture)
     for seed in seeds(settings):
         for task in settings.choices_tasks:
             for variant in variants(settings):
                 if variant == "out_of_fold":
                     folds = range(settings.choices_folds)
                     found += [Run(variant, seed, task, fold) for fold in folds]
-                elif (variant, seed) != ("as_is", settings.seed):
+                elif variant != "as_is" or seed not in own:
                     found.append(Run(variant, seed, task))
     return found
 
@@ -175,11 +182,14 @@ def write(path: Path, predictions: pd.DataFrame) -> None:
     write_csv(path, predictions.assign(probability=rounded)[FILE_COLUMNS])
 
 
-def _guarded(study: Study, table: pd.DataFrame, own: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _guarded(
+    settings: Settings, architecture: str, table: pd.DataFrame, own: pd.DataFrame, path: Path
+) -> pd.DataFrame:
     """The rows that the study's settings ask for, each group on the study's own exams."""
-    settings, parts = study.settings, []
+    parts, own = [], own.drop_duplicates(["task", "exam"])  # the same exams for every seed
     groups = dict(list(table.groupby(["variant", "seed", "task"])))
-    for run in dict.fromkeys((run.variant, run.seed, run.task) for run in runs(settings)):
+    asked = runs(settings, architecture)
+    for run in dict.fromkeys((run.variant, run.seed, run.task) for run in asked):
         name = f"{path}, {run[0]}, seed {run[1]}, {run[2]}"
         if run not in groups:
             raise InputError(f"{name}: not in the file. Run 'make choices' again.")
@@ -216,10 +226,25 @@ def read(study: Study) -> pd.DataFrame:
         for plane in settings.planes:
             path = path_of(study, "predictions", architecture, plane)
             chosen = own[(own["architecture"] == architecture) & (own["plane"] == plane)]
-            table = _guarded(study, read_file(path, FORM), chosen, path)
+            table = _guarded(settings, architecture, read_file(path, FORM), chosen, path)
             parts.append(table.assign(architecture=architecture, plane=plane))
-    own = own.assign(variant="as_is", seed=settings.seed)
-    return pd.concat([own, *parts], ignore_index=True)[[*KEYS, *COLUMNS]]
+    own = _of_own_seeds(study, own).assign(variant="as_is")
+    return pd.concat([own, *parts], ignore_index=True)[[*KEYS, *RESULT]]
+
+
+def _of_own_seeds(study: Study, own: pd.DataFrame) -> pd.DataFrame:
+    """The study's own predictions that stand for the recipe as it is."""
+    parts = []
+    for architecture, table in own.groupby("architecture", sort=False):
+        wanted, found = own_seeds(study.settings, architecture), set(table["seed"])
+        if not found.issuperset(wanted):
+            raise InputError(
+                f"study {study.name}: the predictions of {architecture} are of the seeds "
+                f"{', '.join(map(str, sorted(found)))}, expected {', '.join(map(str, wanted))}, as "
+                f"the study file says. Run 'python -m mrnetlib study {study.name}' again."
+            )
+        parts.append(table[table["seed"].isin(wanted)])
+    return pd.concat(parts)
 
 
 def read_networks(study: Study) -> pd.DataFrame:

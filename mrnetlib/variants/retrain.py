@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from mrnetlib.evaluation.predictions import COLUMNS
 from mrnetlib.exams.banks import ExamBank, bank_path, resize, write_bank
 from mrnetlib.exams.intake import read_inventory, to_grey, white_level
 from mrnetlib.exams.layout import read_volume, volume_path
@@ -129,18 +128,14 @@ class Unit:
         otherwise a curve over the number of exams would be one over the length of the training.
         """
         still = dict.fromkeys(augmentations(), 0.0) if run.variant == "not_augmented" else {}
-        settings = replace(self.study.settings, seed=run.seed, **still)
+        settings = replace(self.study.settings.of_seed(run.seed), **still)
         times = round(1 / SHARES.get(run.variant, 1))
         return replace(settings, epochs=settings.epochs * times, patience=settings.patience * times)
 
     def backbone(self, run: Run) -> tuple[torch.nn.Module, str]:
-        """The backbone that a run starts from, and its fingerprint.
-
-        Where there are no weights to start from, its random ones are the seed's, too.
-        """
-        settings = self.study.settings
+        """The backbone that a run starts from, and its fingerprint."""
         of_raw = run.variant == "not_standardized"
-        key = of_raw, run.seed if settings.weights == "none" else settings.seed
+        key = of_raw, recipe.drawn_from(self.study.settings, run.seed)
         if key not in self._backbones:
             # Those of another seed are not needed again.
             self._backbones = {k: found for k, found in self._backbones.items() if k[1] == key[1]}
@@ -229,7 +224,8 @@ def retrain(study: Study, architecture: str, plane: str, progress: bool = True) 
     """
     unit = Unit(study, architecture, plane)
     networks, predictions = [], []
-    bar = tqdm(recipes.runs(study.settings), f"{architecture} {plane}", disable=not progress)
+    runs = recipes.runs(study.settings, architecture)
+    bar = tqdm(runs, f"{architecture} {plane}", disable=not progress)
     for run in bar:
         bar.set_postfix_str(run.name)
         try:
@@ -238,7 +234,7 @@ def retrain(study: Study, architecture: str, plane: str, progress: bool = True) 
             raise InputError(f"{architecture}, {plane}, {run.name}: {error}") from None
         about = {"variant": run.variant, "seed": run.seed, "task": run.task}
         networks.append(about | {"fold": run.fold} | result["network"])
-        predictions.append(pd.DataFrame(result["predictions"])[COLUMNS].assign(**about))
+        predictions.append(pd.DataFrame(result["predictions"]).assign(**about))
     table = pd.DataFrame(networks).astype({"fold": "Int64"})
     write_csv(recipes.path_of(study, "networks", architecture, plane), table)
     path = recipes.path_of(study, "predictions", architecture, plane)
