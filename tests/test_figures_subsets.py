@@ -103,7 +103,7 @@ def test_training_curves(architectures, planes, tasks):
     assert len(titles(figure)) == (len(planes) + 1) * len(tasks)
     first = f"{PLANE_TITLES[ordered(planes, PLANE_TITLES)[0]]}, "
     assert titles(figure)[0] == first + TASK_TITLES[ordered(tasks, TASK_TITLES)[0]]
-    assert legend(figure)[4:] == ordered(planes, PLANE_TITLES)
+    assert legend(figure)[5:] == ordered(planes, PLANE_TITLES)
 
 
 def test_training_curves_without_one_of_the_networks():

@@ -12,14 +12,16 @@ from conftest import tiny_network, write_planted, write_planted_banks
 
 from benchmarks import recipe as benchmark
 from mrnetlib import settings
+from mrnetlib.evaluation.predictions import COLUMNS, read_history
 from mrnetlib.exams import banks as banks_module
 from mrnetlib.exams import intake
 from mrnetlib.files import InputError, code_digest
-from mrnetlib.names import history_path, prediction_path
+from mrnetlib.names import prediction_path
 from mrnetlib.settings import Settings
 from mrnetlib.study import load
 from mrnetlib.training import augment, finetune, recipe
 from mrnetlib.training.checkpoints import fingerprint, load_checkpoint
+from mrnetlib.training.starting import starting_backbone
 from mrnetlib.variants import retrain
 from mrnetlib.variants.recipes import Run
 
@@ -41,6 +43,7 @@ batch_exams: 8
 device: cpu
 threads: 1
 seed: 3
+seeds: 2
 """
 
 
@@ -88,14 +91,23 @@ def test_notebook_retraining_and_benchmark_train_the_same_network(study, monkeyp
     monkeypatch.setattr(recipe, "train", spy)
     for plane in study.settings.planes:
         wanted = predictions_of(study, plane)
+        assert list(wanted.columns) == COLUMNS and wanted["seed"].unique().tolist() == [3, 4]
+        histories = read_history(study.results, SMALL, plane, "meniscus")
         unit = retrain.Unit(study, SMALL, plane)
-        unit.train(Run("as_is", study.settings.seed, "meniscus"), study.data / f"{plane}.pt")
-        pd.testing.assert_frame_equal(made.pop()[1], wanted, check_exact=True)
-        said = benchmark.train(study, SMALL, plane, "meniscus")
-        tuned = wanted[wanted["split"] == "tune"].reset_index(drop=True)
-        pd.testing.assert_frame_equal(made.pop()[1], tuned, check_exact=True)
-        history = pd.read_csv(history_path(study.results, SMALL, plane, "meniscus"))
-        assert history.loc[history["best"] == 1, "tune_loss"].item() == said["tune_loss"]
+        for seed, own in wanted.groupby("seed"):
+            own = own.reset_index(drop=True)
+            losses = histories.loc[histories["seed"] == seed, "train_loss"].tolist()
+            unit.train(Run("as_is", seed, "meniscus"), study.data / f"{plane}_{seed}.pt")
+            history, table = made.pop()
+            pd.testing.assert_frame_equal(table, own, check_exact=True)
+            assert history["train_loss"].tolist() == losses
+            said = benchmark.train(study, SMALL, plane, "meniscus", seed=seed)
+            tuned = own[own["split"] == "tune"].reset_index(drop=True)
+            history, table = made.pop()
+            pd.testing.assert_frame_equal(table, tuned, check_exact=True)
+            assert history["train_loss"].tolist() == losses
+            assert history.loc[history["best"] == 1, "tune_loss"].item() == said["tune_loss"]
+        assert histories.groupby("epoch")["train_loss"].nunique().tolist() == [2, 2], "of its own"
 
 
 def test_a_trial_files_nothing_and_starts_from_what_it_is_given(study, monkeypatch):
@@ -103,9 +115,29 @@ def test_a_trial_files_nothing_and_starts_from_what_it_is_given(study, monkeypat
     names = run_notebook(study, monkeypatch, planes="axial", tasks="acl", weights="none", seed=1)
     assert names["trial"]
     assert not prediction_path(study.results, SMALL, "axial", "acl").exists()
-    plain = recipe.starting_point(study, SMALL, torch.device("cpu"), "none")
+    plain = starting_backbone(SMALL, "none", 1)
     assert fingerprint(names["backbone"]) == fingerprint(plain) != before
     assert (names["training"].seed, names["this"].settings.seed) == (1, 3)
+    assert names["used"] == (1, 2)
+
+
+def test_a_trial_may_be_of_fewer_seeds(study, monkeypatch):
+    names = run_notebook(study, monkeypatch, planes="axial", tasks="acl", seeds=1, epochs=1)
+    assert names["trial"] and names["used"] == (3,)
+    assert list(names["table"].columns)[-1] == "AUC trained", "nothing to compare seeds with"
+    assert not prediction_path(study.results, SMALL, "axial", "acl").exists()
+
+
+def test_seeds_share_what_they_start_from_unless_it_is_random(study):
+    device = torch.device("cpu")
+    shared = recipe.starting_points(study, SMALL, device, (3, 4))
+    assert shared[3] is shared[4]
+    drawn = recipe.starting_points(study, SMALL, device, (3, 4), "none")
+    assert fingerprint(drawn[3]) == fingerprint(starting_backbone(SMALL, "none", 3))
+    assert fingerprint(drawn[4]) == fingerprint(starting_backbone(SMALL, "none", 4))
+    random = replace(study, settings=replace(study.settings, weights="none"))
+    alone = recipe.starting_point(random, SMALL, device, seed=4)
+    assert fingerprint(alone) == fingerprint(drawn[4]) != fingerprint(drawn[3])
 
 
 def test_a_notebooks_parameters_are_checked(study, monkeypatch):

@@ -120,7 +120,7 @@ def _losses(axes: Axes, rows: pd.DataFrame, guess: float | None) -> None:
         mean = _seeds_and_mean(axes, rows, column, color=colour, ls=_LOSS_DASHES[column])
     axes.fill_between(mean.index, mean.cummin(), mean, **_RISEN)  # of the last one, the tuning loss
     kept = rows[rows["best"] == 1]
-    axes.scatter(kept["epoch"], kept["tune_loss"], edgecolor="black", **_KEPT | _size(kept))
+    axes.scatter(kept["epoch"], kept["tune_loss"], edgecolor="black", **_KEPT | _size(rows))
     if guess is not None:
         axes.axhline(guess, **_GUESSING)
 
@@ -130,15 +130,15 @@ def _aucs(axes: Axes, rows: pd.DataFrame, planes: list[str]) -> None:
         own = rows[rows["plane"] == plane]
         look = {"color": PLANE_COLOURS[plane], "dashes": VIEW_DASHES[plane]}
         _seeds_and_mean(axes, own, "tune_auc", **look)
-        kept = own[own["best"] == 1]
-        points = kept["epoch"], kept["tune_auc"]
-        axes.scatter(*points, edgecolor=PLANE_COLOURS[plane], **_KEPT | _size(kept))
+    kept = rows[rows["best"] == 1]
+    colours = kept["plane"].map(PLANE_COLOURS)
+    axes.scatter(kept["epoch"], kept["tune_auc"], edgecolor=colours, **_KEPT | _size(rows))
     axes.axhline(0.5, **_GUESSING)
 
 
-def _size(kept: pd.DataFrame) -> dict[str, float]:
+def _size(rows: pd.DataFrame) -> dict[str, float]:
     """Smaller circles where each seed has its own."""
-    return {"s": 14, "linewidth": 0.9} if len(kept) > 1 else {}
+    return {"s": 14, "linewidth": 0.9} if rows["seed"].nunique() > 1 else {}
 
 
 def _label(grid: np.ndarray, single: bool) -> None:

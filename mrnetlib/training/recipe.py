@@ -49,7 +49,7 @@ def starting_point(
     """
     study = replace(study, settings=changed(study.settings, weights=weights))
     source = prepare_weights(study, architecture)
-    drawn = drawn_from(study.settings, study.settings.seed if seed is None else seed)
+    drawn = study.settings.seed if seed is None else drawn_from(study.settings, seed)
     return starting_backbone(architecture, source, drawn).to(device)
 
 
