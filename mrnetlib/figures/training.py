@@ -165,7 +165,7 @@ def _handles(planes: list[str], several: bool) -> list[Artist]:
     return [
         *losses,
         *([single] if several else []),
-        Patch(**_RISEN, label="above its lowest"),
+        Patch(**_RISEN, label="risen again"),
         Line2D([], [], ls="", marker="o", mfc="white", mec="black", label="kept"),
         Line2D([], [], label="guessing", **_GUESSING),
         *(
