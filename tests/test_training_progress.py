@@ -68,6 +68,18 @@ def test_a_chain_is_told_the_newest_epoch_and_at_the_end_the_kept_one(folder):
     assert read_json(path) == about | ROWS[0] | {"finished": True, "done": 2}
 
 
+def test_trainings_of_one_network_are_told_apart_by_their_seed(folder):
+    for seed in (None, 5, 6):
+        Training("axial", "acl", 5, [], seed=seed)
+    told = [read_json(path) for path in folder.iterdir()]
+    run = {"parameters": {"architecture": "alexnet"}}
+    assert sorted(progress.words_of(run, one)[0] for one in told) == [
+        "alexnet axial acl",
+        "alexnet axial acl, seed 5",
+        "alexnet axial acl, seed 6",
+    ]
+
+
 def test_short_and_finished_trainings_leave_nothing(folder):
     train(shown=False)
     Training("axial", "acl", 2, ROWS).close()

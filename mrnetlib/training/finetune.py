@@ -154,7 +154,8 @@ def fit(
     state = TrainingState(network, optimizer, settings.patience, identity, checkpoint, save_every)
     labels = torch.tensor(tune.labels[task].to_numpy(), dtype=torch.float64)
     weights = class_weights(train.labels[task])
-    told = Training(train.plane, task, settings.epochs, state.rows, progress)
+    about = train.plane, task, settings.epochs
+    told = Training(*about, state.rows, progress, settings.seed)
     while not state.finished(settings.epochs):
         start = perf_counter()
         epoch = len(state.rows) + 1

@@ -35,11 +35,20 @@ class Training:
     rows : of the epochs so far, a list that grows; at the start those of a run that was stopped.
         Their keys are epoch, train_loss, tune_loss, tune_auc, seconds.
     shown : whether it is worth a bar, or a line at its end.
+    seed : that tells it from other trainings of the same network.
     """
 
-    def __init__(self, plane: str, task: str, epochs: int, rows: list[dict], shown: bool = True):
+    def __init__(
+        self,
+        plane: str,
+        task: str,
+        epochs: int,
+        rows: list[dict],
+        shown: bool = True,
+        seed: int | None = None,
+    ):
         self.plane, self.task, self.epochs, self.shown = plane, task, epochs, shown
-        self.rows = rows
+        self.rows, self.seed = rows, seed
         self.loggers = [logger(self) for logger in LOGGERS]
 
     def epoch(self, row: dict[str, float]) -> None:
@@ -93,6 +102,7 @@ class Status:
         self.path = Path(folder) / name if folder else None
         self.training, self.told = training, 0
         about = {"plane": training.plane, "task": training.task, "epochs": training.epochs}
+        about |= {} if training.seed is None else {"seed": training.seed}
         self.about = about | {"epoch": len(training.rows), "finished": False}
         _tell(self.path, self.about)
 
@@ -175,6 +185,7 @@ def reports(folder: Path) -> list[dict[str, Any]]:
 def words_of(run: dict[str, Any], training: dict[str, Any]) -> tuple[str, str]:
     """Which network a training makes, and after an epoch its losses and AUC on the tuning exams."""
     name = f"{run['parameters'].get('architecture')} {training['plane']} {training['task']}"
+    name += f", seed {training['seed']}" if "seed" in training else ""
     losses = "loss {train_loss:.3f}, tuning {tune_loss:.3f}, AUC {tune_auc:.2f}"
     return name, losses.format(**training) if "tune_auc" in training else ""
 
