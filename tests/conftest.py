@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import matplotlib
 import nbformat
 import numpy as np
 import pandas as pd
@@ -142,6 +143,20 @@ def write_notebook(root, name, *cells, parameters="study = 'phantom'\nseed = 0")
     content.metadata["language_info"] = {"name": "python"}
     (root / "notebooks").mkdir(exist_ok=True)
     nbformat.write(content, root / "notebooks" / f"{name}.ipynb")
+
+
+def run_notebook(study, name, monkeypatch, **parameters):
+    """Run a notebook's cells in this process, with other parameters; gives its names."""
+    monkeypatch.chdir(study.root)
+    matplotlib.use("Agg")
+    notebook = nbformat.read(Path(__file__).parent.parent / "notebooks" / f"{name}.ipynb", 4)
+    names = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+            if "parameters" in cell.metadata.get("tags", []):
+                names |= {"study": study.name, **parameters}
+    return names
 
 
 def draw_models(seed, exams=120, models=4, decimals=None):

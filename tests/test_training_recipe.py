@@ -1,14 +1,12 @@
 """One recipe: notebook 02, the retraining and the benchmarks train the same network by it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 import pytest
 import torch
-from conftest import tiny_network, write_planted, write_planted_banks
+from conftest import run_notebook, tiny_network, write_planted, write_planted_banks
 
 from benchmarks import recipe as benchmark
 from mrnetlib import settings
@@ -25,7 +23,6 @@ from mrnetlib.training.starting import starting_backbone
 from mrnetlib.variants import retrain
 from mrnetlib.variants.recipes import Run
 
-ROOT = Path(__file__).resolve().parent.parent
 SMALL = "shufflenet_v2_x0_5"
 FILE = f"""
 data: phantom
@@ -60,19 +57,10 @@ def study(tmp_path_factory):
     return study
 
 
-def run_notebook(study, monkeypatch, **parameters):
-    """Run the cells of notebook 02 in this process, with other parameters; gives its names."""
-    monkeypatch.chdir(study.root)
-    matplotlib.use("Agg")
-    notebook = json.loads((ROOT / "notebooks" / "02_per_plane_training.ipynb").read_text("utf-8"))
-    names = {}
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-            if "parameters" in cell["metadata"].get("tags", []):
-                names |= {"study": study.name, "architecture": SMALL, "tasks": "meniscus"}
-                names |= parameters
-    return names
+def run_training(study, monkeypatch, **parameters):
+    """Run notebook 02 in this process; gives its names."""
+    parameters = {"architecture": SMALL, "tasks": "meniscus"} | parameters
+    return run_notebook(study, "02_per_plane_training", monkeypatch, **parameters)
 
 
 def predictions_of(study, plane):
@@ -81,7 +69,7 @@ def predictions_of(study, plane):
 
 
 def test_notebook_retraining_and_benchmark_train_the_same_network(study, monkeypatch):
-    run_notebook(study, monkeypatch, planes="sagittal, axial")
+    run_training(study, monkeypatch, planes="sagittal, axial")
     made, train = [], recipe.train
 
     def spy(*words, **how):
@@ -112,7 +100,7 @@ def test_notebook_retraining_and_benchmark_train_the_same_network(study, monkeyp
 
 def test_a_trial_files_nothing_and_starts_from_what_it_is_given(study, monkeypatch):
     before = fingerprint(recipe.starting_point(study, SMALL, torch.device("cpu")))
-    names = run_notebook(study, monkeypatch, planes="axial", tasks="acl", weights="none", seed=1)
+    names = run_training(study, monkeypatch, planes="axial", tasks="acl", weights="none", seed=1)
     assert names["trial"]
     assert not prediction_path(study.results, SMALL, "axial", "acl").exists()
     plain = starting_backbone(SMALL, "none", 1)
@@ -122,7 +110,7 @@ def test_a_trial_files_nothing_and_starts_from_what_it_is_given(study, monkeypat
 
 
 def test_a_trial_may_be_of_fewer_seeds(study, monkeypatch):
-    names = run_notebook(study, monkeypatch, planes="axial", tasks="acl", seeds=1, epochs=1)
+    names = run_training(study, monkeypatch, planes="axial", tasks="acl", seeds=1, epochs=1)
     assert names["trial"] and names["used"] == (3,)
     assert list(names["table"].columns)[-1] == "AUC trained", "nothing to compare seeds with"
     assert not prediction_path(study.results, SMALL, "axial", "acl").exists()
@@ -142,7 +130,7 @@ def test_seeds_share_what_they_start_from_unless_it_is_random(study):
 
 def test_a_notebooks_parameters_are_checked(study, monkeypatch):
     with pytest.raises(InputError, match="parameter: planes names 'axial' twice"):
-        run_notebook(study, monkeypatch, planes="axial, axial")
+        run_training(study, monkeypatch, planes="axial, axial")
 
 
 def test_features_that_a_caller_keeps_are_those_that_are_computed(planted):
