@@ -108,6 +108,17 @@ def rates() -> list[str]:
     return [name for name, measure in MEASURES.items() if measure.decides]
 
 
+def seeded(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions with a column seed; without one they are of one training, seed 0."""
+    return predictions if "seed" in predictions else predictions.assign(seed=0)
+
+
+def each_seed(probability: Any) -> list[np.ndarray]:
+    """The probabilities (E,) of each seed, of an array (E, S), or (E,) for one seed."""
+    probability = np.asarray(probability)
+    return list(probability.reshape(len(probability), -1).T)
+
+
 def measures(label: Any, probability: Any) -> dict[str, float]:
     """One model's measures (0..1) and ``n``, the number of exams."""
     found = {name: one.estimate(label, probability) for name, one in MEASURES.items()}
@@ -119,11 +130,13 @@ def measured(predictions: pd.DataFrame, keys: Sequence[str], split: str = "test"
 
     Parameters
     ----------
-    predictions : long table with the columns `keys`, split, label and probability.
+    predictions : long table with the columns `keys`, split, label and probability, and seed where
+        there are several trainings.
 
     Returns
     -------
-    DataFrame with the columns `keys`, one per measure (unrounded), and n.
+    DataFrame with the columns `keys`, one per measure (unrounded; the mean over the seeds of the
+    measure of each), and n, the exams of a seed.
 
     Raises
     ------
@@ -131,12 +144,13 @@ def measured(predictions: pd.DataFrame, keys: Sequence[str], split: str = "test"
         Where no exam is of this split, or a group cannot be measured; the group is named.
     """
     rows = []
-    for values, group in of_split(predictions, split).groupby(list(keys), sort=False):
+    for values, group in of_split(seeded(predictions), split).groupby(list(keys), sort=False):
         try:
-            found = measures(group["label"], group["probability"])
+            found = [measures(own["label"], own["probability"]) for _, own in group.groupby("seed")]
         except InputError as error:
-            raise InputError(f"{' '.join(values)}, {split} exams: {error}") from None
-        rows.append({**dict(zip(keys, values, strict=True)), **found})
+            raise InputError(f"{' '.join(map(str, values))}, {split} exams: {error}") from None
+        mean = {**pd.DataFrame(found).mean(), "n": found[0]["n"]}
+        rows.append({**dict(zip(keys, values, strict=True)), **mean})
     return pd.DataFrame(rows)
 
 
@@ -152,7 +166,7 @@ def single_view(predictions: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 
 def best_planes(predictions: pd.DataFrame, split: str = "tune") -> pd.DataFrame:
-    """The plane with the best AUC per architecture and task, chosen on `split`.
+    """The plane with the best AUC, mean over seeds, per architecture and task, chosen on `split`.
 
     The tuning exams choose by default: a plane chosen on the test exams is reported too well.
     A tie goes to the plane that comes first in `mrnetlib.names.PLANES`.

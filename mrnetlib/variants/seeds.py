@@ -23,7 +23,7 @@ from mrnetlib.evaluation.comparisons import Comparison, contrast
 from mrnetlib.evaluation.metrics import named
 from mrnetlib.evaluation.predictions import same_exams
 from mrnetlib.evaluation.roc import Interval, logit_interval
-from mrnetlib.evaluation.table1 import NOTHING
+from mrnetlib.evaluation.scores import NOTHING
 from mrnetlib.files import InputError
 
 
