@@ -71,3 +71,46 @@ def noisy_study(seed=0, exams=120, architectures=tuple(STRENGTH)):
         for task in TASKS
     )
     return predictions, fused
+
+
+#: How far a plane's network parts the classes, in deviations of its score, by task and plane.
+PARTED = np.array([[1.6, 1.1, 1.2], [0.9, 1.0, 1.6], [1.1, 1.0, 1.1]])
+
+
+def trained_scores(generator, label, parted=PARTED, seeds=3, by_seed=0.25):
+    """Probabilities (tasks, planes, E, seeds) of networks that see the same exams.
+
+    An exam is as hard for every seed of a network as it is for the plane (half of the noise), and
+    a seed's network parts the classes better or worse by `by_seed` deviations.
+    """
+    tasks, planes = parted.shape
+    shape = tasks, planes, len(label), seeds
+    strength = parted[..., None, None] + by_seed * generator.normal(size=(tasks, planes, 1, seeds))
+    hard = generator.normal(size=(tasks, planes, len(label), 1))
+    noise = np.sqrt(0.5) * (hard + generator.normal(size=shape))
+    return 1 / (1 + np.exp(-(strength * (label.T[:, None, :, None] - 0.5) + noise)))
+
+
+def seeded_study(seed=0, seeds=3, counts=None, architectures=ARCHITECTURES, parted=PARTED):
+    """A study of several seeds: single views and, fused, the mean of the planes' log odds.
+
+    `counts` are the exams of each split; columns as those of `mrnetlib.evaluation.predictions`.
+    """
+    generator, single, fused = np.random.default_rng(seed), [], []
+    counts = counts or {"train": 60, "tune": 40, "test": 120}
+    split = np.repeat(list(counts), list(counts.values()))
+    own = {"exam": [f"{number:04d}" for number in range(len(split))], "split": split}
+    label = generator.random((len(split), len(TASKS))) < 0.45
+    for architecture in architectures:
+        given = trained_scores(generator, label, parted, seeds)
+        joined = 1 / (1 + np.exp(-np.log(given / (1 - given)).mean(axis=1)))
+        for t, task in enumerate(TASKS):
+            for s in range(seeds):
+                names = {"label": label[:, t].astype(int), "seed": s, "task": task}
+                names |= own | {"architecture": architecture}
+                fused.append(pd.DataFrame(names | {"probability": joined[t, :, s]}))
+                single += [
+                    pd.DataFrame(names | {"probability": given[t, p, :, s], "plane": plane})
+                    for p, plane in enumerate(PLANES)
+                ]
+    return pd.concat(single, ignore_index=True), pd.concat(fused, ignore_index=True)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.stats import norm, t
 
+from mrnetlib.evaluation.metrics import seeded
 from mrnetlib.evaluation.predictions import of_split
 from mrnetlib.evaluation.roc import checked, wilson_interval
 from mrnetlib.files import InputError
@@ -23,7 +24,7 @@ def brier(label: Any, probability: Any) -> float:
 
 
 def calibration_curve(
-    label: Any, probability: Any, bins: int = 5, level: float = 0.95
+    label: Any, probability: Any, bins: int = 5, level: float = 0.95, seeds: int = 1
 ) -> pd.DataFrame:
     """Share of positive exams where the model says so much: bins of about equally many exams.
 
@@ -35,11 +36,13 @@ def calibration_curve(
     label : (E,) 0 or 1.
     probability : (E,) 0..1.
     bins : at least 1; 120 exams carry about five.
+    seeds : how often every exam is among E, once for each training. Trainings judge the same exams,
+        so that the limits are those of as many exams as there are, not of so many times more.
 
     Returns
     -------
     DataFrame with the columns predicted (mean probability), observed (share of positives), low,
-    high (Wilson's limits of observed), n.
+    high (Wilson's limits of observed), n (exams in a bin, on average over the seeds).
     """
     positive, probability = checked(label, probability, both_classes=False)
     if bins < 1:
@@ -49,10 +52,9 @@ def calibration_curve(
     rows = []
     for bin_ in np.unique(place):
         inside = place == bin_
-        observed = wilson_interval(int(positive[inside].sum()), int(inside.sum()), level)
-        rows.append([probability[inside].mean(), *observed[:3], inside.sum()])
-    table = pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n"])
-    return table.astype({"n": int})
+        observed = wilson_interval(positive[inside].sum() / seeds, inside.sum() / seeds, level)
+        rows.append([probability[inside].mean(), *observed[:3], round(inside.sum() / seeds)])
+    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n"])
 
 
 def calibration_in_the_large(label: Any, probability: Any, level: float = 0.95) -> dict[str, float]:
@@ -93,33 +95,52 @@ def calibration(fused: pd.DataFrame, split: str = "test", level: float = 0.95) -
 
     Parameters
     ----------
-    fused : long table with the columns architecture, task, split, label and probability.
+    fused : long table with the columns architecture, task, split, label and probability, and seed
+        where there are several.
     split : the exams to look at.
-    level : coverage of the intercept's interval.
+    level : coverage of the intercept's interval, over exams and seeds.
 
     Returns
     -------
     DataFrame with the columns architecture, class, brier, brier_of_share (of always saying the
-    share of positives of these exams), what `calibration_in_the_large` gives, and n.
+    share of positives of these exams), what `calibration_in_the_large` gives, all means over the
+    seeds, and n, the exams.
     """
     rows = []
-    for key, group in of_split(fused, split).groupby(["architecture", "task"], sort=False):
-        given = group["label"], group["probability"]
+    given = of_split(seeded(fused), split)
+    for key, group in given.groupby(["architecture", "task"], sort=False):
+        seeds = [(own["label"], own["probability"]) for _, own in group.groupby("seed")]
         share = group["label"].mean()
-        scores = {"brier": brier(*given), "brier_of_share": share * (1 - share)}
-        large = calibration_in_the_large(*given, level)
+        scores = {"brier": float(np.mean([brier(*one) for one in seeds]))}
+        scores |= {"brier_of_share": share * (1 - share)}
+        large = pd.DataFrame([calibration_in_the_large(*one, level) for one in seeds])
         names = dict(zip(("architecture", "class"), key, strict=True))
-        rows.append(names | scores | large | {"n": len(group)})
+        rows.append(names | scores | _over_seeds(large, level) | {"n": len(seeds[0][0])})
     return pd.DataFrame(rows)
+
+
+def _over_seeds(large: pd.DataFrame, level: float) -> dict[str, float]:
+    """Means over seeds of `calibration_in_the_large`, the seeds' own luck added to the interval."""
+    mean, count = large.mean(), len(large)
+    if count > 1:
+        z = norm.ppf((1 + level) / 2)
+        exams = (((large["intercept_high"] - large["intercept"]) / z) ** 2).mean()
+        seeds = large["intercept"].var() / count
+        freedom = (count - 1) * ((exams + seeds) / seeds) ** 2 if seeds else np.inf
+        half = t.ppf((1 + level) / 2, freedom) * np.sqrt(exams + seeds)
+        mean["intercept_low"], mean["intercept_high"] = (
+            mean["intercept"] + sign * half for sign in (-1, 1)
+        )
+    return {name: float(value) for name, value in mean.items()}
 
 
 def calibration_curves(fused: pd.DataFrame, split: str = "test", bins: int = 5) -> pd.DataFrame:
     """`calibration_curve` of every architecture and task, with these as the first two columns."""
     parts = [
-        calibration_curve(group["label"], group["probability"], bins).assign(
-            architecture=architecture, task=task
-        )
-        for (architecture, task), group in of_split(fused, split).groupby(
+        calibration_curve(
+            group["label"], group["probability"], bins, seeds=group["seed"].nunique()
+        ).assign(architecture=architecture, task=task)
+        for (architecture, task), group in of_split(seeded(fused), split).groupby(
             ["architecture", "task"], sort=False
         )
     ]

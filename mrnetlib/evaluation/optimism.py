@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mrnetlib.evaluation.metrics import best_planes, measured
+from mrnetlib.evaluation.metrics import best_planes, measured, seeded
 from mrnetlib.evaluation.predictions import of_split
 from mrnetlib.evaluation.roc import checked
 from mrnetlib.files import InputError
@@ -79,8 +79,7 @@ def plane_choice(
 
     Parameters
     ----------
-    predictions : a study's single views, see `mrnetlib.evaluation.predictions`; each seed chooses
-        for itself, and the numbers are means over the seeds.
+    predictions : a study's single views, see `mrnetlib.evaluation.predictions`.
     draws, seed : of the bootstrap behind `optimism`.
 
     Returns
@@ -92,43 +91,35 @@ def plane_choice(
     there of the plane that is best there, minus the same plane's AUC on the test exams as they are
     (Efron 1983; Harrell 2015). ``draws_low`` and ``draws_high`` hold `level` of the samples.
     """
-    seeds = [rows for _, rows in predictions.groupby("seed")]
-    table = pd.DataFrame(
-        {
-            f"chosen_on_{split}": pd.concat(_of_chosen(rows, split) for rows in seeds)
-            .groupby("architecture", sort=False)["auc"]
-            .mean()
-            for split in ("tune", "test")
-        }
-    )
+    areas = measured(predictions, [*KEYS, "plane"])
+    chosen = {
+        f"chosen_on_{split}": areas.merge(best_planes(predictions, split)[[*KEYS, "plane"]])
+        .groupby("architecture", sort=False)["auc"]
+        .mean()
+        for split in ("tune", "test")
+    }
+    table = pd.DataFrame(chosen)
     table["inflated_by"] = table["chosen_on_test"] - table["chosen_on_tune"]
-    for architecture, single in of_split(predictions, "test").groupby("architecture", sort=False):
-        # The same samples for every seed: all were tested on the same exams.
-        extra = [
-            _optimism(rows, draws, np.random.default_rng(seed))
-            for _, rows in single.groupby("seed")
-        ]
-        extra = np.mean(extra, axis=0)
+    test = of_split(seeded(predictions), "test")
+    for architecture, single in test.groupby("architecture", sort=False):
+        extra = _optimism(single, draws, np.random.default_rng(seed))
         limits = np.quantile(extra, [(1 - level) / 2, (1 + level) / 2])
         table.loc[architecture, ["optimism", "draws_low", "draws_high"]] = extra.mean(), *limits
     return table.reset_index()
 
 
-def _of_chosen(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The test AUC of the planes that one seed's predictions choose on `split`."""
-    areas = measured(predictions, [*KEYS, "plane"])
-    return areas.merge(best_planes(predictions, split)[[*KEYS, "plane"]])
-
-
 def _optimism(test: pd.DataFrame, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """What the chosen plane's AUC is too high by, mean over tasks, per bootstrap sample (B,)."""
+    """What the chosen plane's AUC is too high by, mean over tasks and seeds, per sample (B,)."""
     labels = test.pivot_table(index="exam", columns="task", values="label", aggfunc="first")
     counts = bootstrap_counts(labels.to_numpy(), draws, generator)
     found = []
     for task, group in test.groupby("task"):
-        columns = group.pivot(index="exam", columns="plane", values="probability")
-        columns = columns.loc[labels.index].to_numpy()
-        drawn = bootstrap_auc(labels[task], columns, counts)  # (B, planes)
-        whole = bootstrap_auc(labels[task], columns, np.ones((1, len(columns))))[0]
-        found.append(drawn.max(axis=1) - whole[drawn.argmax(axis=1)])
+        drawn, whole = [], []  # per plane
+        for _, own in group.groupby("plane"):
+            seeds = own.pivot(index="exam", columns="seed", values="probability")
+            seeds = seeds.loc[labels.index].to_numpy()
+            drawn.append(bootstrap_auc(labels[task], seeds, counts).mean(axis=1))
+            whole.append(bootstrap_auc(labels[task], seeds, np.ones((1, len(seeds)))).mean())
+        drawn = np.column_stack(drawn)  # (B, planes)
+        found.append(drawn.max(axis=1) - np.array(whole)[drawn.argmax(axis=1)])
     return np.mean(found, axis=0)

@@ -159,6 +159,8 @@ def same_exams(first: pd.DataFrame, other: pd.DataFrame, name: Any, labels: bool
         Naming the first exam that is missing, extra, or has another split or label.
     """
     key = ["exam", "split", *(["label"] if labels else [])]
+    if np.array_equal(first[key].to_numpy(), other[key].to_numpy()):
+        return  # a merge takes a hundred times as long
     odd = first[key].merge(other[key], how="outer", indicator=True)
     odd = odd[odd["_merge"] != "both"]
     if len(odd):

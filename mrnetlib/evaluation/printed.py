@@ -37,7 +37,12 @@ def _cells(table: pd.DataFrame, with_paper: bool) -> list[list[str]]:
 
 
 def table_1_text(
-    table: pd.DataFrame, study: str, data_name: str, select_on: str, form: str = "markdown"
+    table: pd.DataFrame,
+    study: str,
+    data_name: str,
+    select_on: str,
+    form: str = "markdown",
+    trained: str = "",
 ) -> str:
     """Table I to be read: a title that names study and data, four decimals, a note.
 
@@ -48,6 +53,7 @@ def table_1_text(
         beside only where `data_name` is MRNet (``MRNet`` or ``MRNet-v1.0``).
     select_on : the split that chose the best planes, for the note.
     form : ``markdown`` or ``html``.
+    trained : a sentence on the seeds, for the note (`mrnetlib.evaluation.verdict.trained`).
     """
     forms = {"markdown": _markdown, "html": _html}
     if form not in forms:
@@ -63,7 +69,7 @@ def table_1_text(
         if with_paper
         else f"These are results on {data_name}, not comparable with the paper's on MRNet."
     )
-    return forms[form](title, _cells(table, with_paper), note)
+    return forms[form](title, _cells(table, with_paper), f"{note} {trained}".rstrip())
 
 
 def _markdown(title: str, rows: list[list[str]], note: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import binomtest, norm, rankdata
+from scipy.stats import norm, rankdata
 
 from mrnetlib.files import InputError
 
@@ -264,8 +264,10 @@ def auc_interval(label: Any, probability: Any, level: float = 0.95) -> Interval:
     return Interval(area, float(low), float(high), method)
 
 
-def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
-    """A proportion with Wilson's score interval (Wilson 1927), from scipy.
+def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval:
+    """A proportion with Wilson's score interval (Wilson 1927).
+
+    Counts need not be whole: a mean over several trainings of one network is none.
 
     Raises
     ------
@@ -276,5 +278,9 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
         raise InputError(
             f"{successes} of {n} exams: expected at least one exam and a count within it."
         )
-    limits = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
-    return Interval(successes / n, float(limits.low), float(limits.high), "Wilson")
+    z, share = norm.ppf((1 + level) / 2), successes / n
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    # at 0 and 1 a limit is exactly the share; rounding may not put it beyond
+    low, high = min(middle - half, share), max(middle + half, share)
+    return Interval(float(share), max(0.0, float(low)), min(1.0, float(high)), "Wilson")

@@ -165,7 +165,7 @@ def _compared(pairs: list[tuple[Row, Row]], measure: str, level: float) -> pd.Da
     return table
 
 
-def _gains(found: list[Row]) -> list[tuple[Row, Row]]:
+def pairs_of_views(found: list[Row]) -> list[tuple[Row, Row]]:
     """Multi-view and either single-view row of the same architecture and class."""
     return [
         (first, second)
@@ -205,4 +205,4 @@ def table_1_comparisons(
     multi = [row for row in found if row.views == "multi"]
     pairs = [pair for pair in combinations(multi, 2) if pair[0].kind == pair[1].kind]
     averages = [row for row in found if row.kind == "average"]
-    return _compared(pairs + _gains([*averages, *together(averages)]), measure, level)
+    return _compared(pairs + pairs_of_views([*averages, *together(averages)]), measure, level)

@@ -1,0 +1,183 @@
+"""What the tables say, in words that follow from the tests and never say more than they do.
+
+Every function returns Markdown. A difference is called one where its interval leaves out zero and
+Holm's p is below 0.05; where only the interval does, that is said; else it is open.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mrnetlib.evaluation.comparisons import p_value
+from mrnetlib.evaluation.metrics import MEASURES, seeded
+from mrnetlib.evaluation.rows import ALL
+from mrnetlib.names import PLANE_TITLES, TASK_TITLES, architecture_title
+
+#: Holm's p below which a difference is called one.
+CLEAR = 0.05
+
+#: A sensitivity or specificity below this says that a model calls nearly all exams alike.
+LOW = 0.20
+
+#: The brightness baseline's name beside the networks.
+BRIGHTNESS = "brightness, no network"
+
+SINGLE = {"single-best": "the best single plane", "single-mean": "the mean single plane"}
+
+
+def trained(predictions: pd.DataFrame) -> str:
+    """How often every network was trained, and what the numbers are therefore."""
+    seeds = seeded(predictions).groupby("architecture", sort=False)["seed"].nunique()
+    if (seeds == 1).all():
+        return (
+            "Every network was trained once: the intervals cover the choice of the test exams, not "
+            "that another seed gives other networks."
+        )
+    if seeds.nunique() == 1:
+        return f"Every network was trained with {seeds.iloc[0]} seeds; numbers are their means."
+    counts = ", ".join(f"{architecture_title(name)} {count}" for name, count in seeds.items())
+    return (
+        f"Seeds of each network: {counts}. Numbers are means over them; where there is one seed, "
+        "its luck is in no interval."
+    )
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    p = p_value(row["p_holm"])
+    p = p if p.startswith("<") else f"= {p}"
+    limits = f"95 % interval {row['low']:+.3f} to {row['high']:+.3f}"
+    return f"{row['difference']:+.3f}, {limits}, Holm's p {p}"
+
+
+def _judged(row: Mapping[str, Any], better: str, worse: str) -> str:
+    """Whether a difference is one, by the rule at the module's head."""
+    if not (row["low"] > 0 or row["high"] < 0):
+        return "cannot be told from"
+    verb = better if row["difference"] > 0 else worse
+    alone = "" if row["p_holm"] < CLEAR else " (by its interval alone, not after Holm's correction)"
+    return verb + alone
+
+
+def _title(architecture: str) -> str:
+    return (
+        "Mean over the architectures" if architecture == ALL else architecture_title(architecture)
+    )
+
+
+def several_views(tests: pd.DataFrame) -> str:
+    """Whether several views beat the best and the mean single plane, per architecture and over all.
+
+    Parameters
+    ----------
+    tests : from `mrnetlib.evaluation.table1.table_1_comparisons`, on the AUC.
+    """
+    lines = []
+    for view, words in SINGLE.items():
+        for row in tests[tests["second"].str.endswith(f" {view}")].to_dict("records"):
+            name = row["second"].removesuffix(f" {view}")
+            verb = _judged(row, "**beat**", "**are worse than**")
+            lines.append(f"- {_title(name)}: several views {verb} {words} ({_interval(row)}).")
+    return "\n".join(lines)
+
+
+def pretraining(table: pd.DataFrame) -> str:
+    """Whether pretraining beats scratch, per architecture and over all.
+
+    Parameters
+    ----------
+    table : from `mrnetlib.evaluation.gains.scratch`.
+    """
+    lines = []
+    for row in table[table["views"] == "multi"].to_dict("records"):
+        verb = _judged(row, "**beats**", "**is worse than**")
+        lines.append(
+            f"- {_title(row['architecture'])}: pretraining {verb} scratch ({_interval(row)})."
+        )
+    return "\n".join(lines)
+
+
+def low_rates(
+    table: pd.DataFrame, fused: pd.DataFrame, fitted_on: Sequence[str], threshold: float = 0.5
+) -> str:
+    """Which multi-view rows call nearly all exams alike at the threshold, and why.
+
+    Parameters
+    ----------
+    table : from `mrnetlib.evaluation.table1.table_1`.
+    fused : the fused predictions of all splits.
+    fitted_on : the splits on whose exams the fusion was fitted.
+    """
+    lines = []
+    for row in table[(table["views"] == "multi") & (table["class"] != "average")].to_dict(
+        "records"
+    ):
+        for measure in ("sensitivity", "specificity"):
+            if row[measure] < LOW:
+                lines.append(f"- {_low_rate(row, measure, fused, fitted_on, threshold)}")
+    if not lines:
+        return (
+            f"No multi-view row has a sensitivity or specificity below {LOW:.2f} at {threshold:g}."
+        )
+    why = (
+        "The regression is fitted on exams that its networks had learned from. Where the planes part "
+        "the classes further there than on new exams, the intercept fills what a new exam lacks in "
+        "evidence, and the intercept follows the share of positive exams. The order of the exams, "
+        "and with it the AUC, does not suffer; the threshold does."
+    )
+    return "\n".join([*lines, "", why])
+
+
+def _low_rate(row: Mapping, measure: str, fused: pd.DataFrame, fitted_on: Sequence[str],
+              threshold: float) -> str:  # fmt: skip
+    own = fused[(fused["architecture"] == row["architecture"]) & (fused["task"] == row["class"])]
+    fitted, test = own[own["split"].isin(fitted_on)], own[own["split"] == "test"]
+    title = f"{architecture_title(row['architecture'])}, {TASK_TITLES[row['class']]}"
+    called = (test["probability"] >= threshold).mean()
+    words = f"{title}: {MEASURES[measure].title.lower()} {row[measure]:.2f}; "
+    words += f"{called:.0%} of the test exams are called positive, {test['label'].mean():.0%} are. "
+    if fitted.empty:
+        return words.rstrip()
+    apart = [_apart(part) for part in (fitted, test)]
+    return words + (
+        f"The regression was fitted on exams of which {fitted['label'].mean():.0%} are positive; "
+        f"there the mean probabilities of the two classes lie {apart[0]:.2f} apart, on the test "
+        f"exams {apart[1]:.2f}."
+    )
+
+
+def _apart(table: pd.DataFrame) -> float:
+    """Mean probability of the positive exams minus that of the negative ones."""
+    means = table.groupby("label")["probability"].mean()
+    return float(means.get(1, 0.0) - means.get(0, 0.0))
+
+
+def with_baseline(single: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+    """The single networks' table and below it the brightness baseline, which has an AUC only.
+
+    Parameters
+    ----------
+    single : from `mrnetlib.evaluation.metrics.single_view`.
+    baseline : columns plane, task, auc, as in ``baseline.csv``.
+    """
+    rows = baseline.rename(columns={"task": "class"}).assign(architecture=BRIGHTNESS)
+    rows = rows[rows["plane"].isin(single["plane"]) & rows["class"].isin(single["class"])]
+    return pd.concat([single, rows.reindex(columns=single.columns)], ignore_index=True)
+
+
+def against_baseline(single: pd.DataFrame, baseline: pd.DataFrame) -> str:
+    """How many networks beat the brightness of their slices, and which do not."""
+    both = single.merge(
+        baseline.rename(columns={"task": "class"}), on=["plane", "class"], suffixes=("", "_plain")
+    )
+    beaten = both["auc"] > both["auc_plain"]
+    words = f"{int(beaten.sum())} of {len(both)} networks have a higher AUC than the brightness of "
+    words += "their slices without a network"
+    if beaten.all():
+        return f"{words}."
+    names = [
+        f"{architecture_title(row['architecture'])} {PLANE_TITLES[row['plane']].lower()} "
+        f"{TASK_TITLES[row['class']]} ({row['auc']:.2f} against {row['auc_plain']:.2f})"
+        for row in both[~beaten].to_dict("records")
+    ]
+    return f"{words}. Not: {'; '.join(names)}."
