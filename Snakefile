@@ -128,6 +128,10 @@ RUNS = [
 ]
 
 
+# What several views bring, and, where a study from scratch stands beside, what pretraining does.
+GAINS = ("gain", *("scratch",) * bool(SETTINGS.scratch_study))
+
+
 # Every file is asked for by name, so that one which was deleted comes back.
 rule all:
     input:
@@ -138,8 +142,8 @@ rule all:
         every(FUSED),
         multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
         expand("{results}/{name}.csv", results=RESULTS,
-            name=("baseline", "fusion", "single_view", "table1_intervals", "calibration")),
-        figures("labels", "exam", "pipeline", "histograms", "fusion_weights", "roc",
+            name=("baseline", "fusion", "single_view", "table1_intervals", "calibration", *GAINS)),
+        figures("labels", "exam", "pipeline", "histograms", "fusion_weights", "gain", "roc",
             "single_vs_multi", "confusion", "calibration",
             *(f"training_{name}" for name in SETTINGS.architectures)),
 
@@ -235,7 +239,8 @@ rule comparison:
         f"{RESULTS}/single_view.csv",
         f"{RESULTS}/table1_intervals.csv",
         f"{RESULTS}/calibration.csv",
-        figures("roc", "single_vs_multi", "confusion", "calibration"),
+        [f"{RESULTS}/{name}.csv" for name in GAINS],
+        figures("gain", "roc", "single_vs_multi", "confusion", "calibration"),
         f"{DATA}/runs/04_single_vs_multi_view.json",
         f"{RESULTS}/04_single_vs_multi_view.html",
     params: settings("comparison"), code("04_single_vs_multi_view", "evaluation"), drawing(),

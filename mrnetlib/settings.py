@@ -84,7 +84,8 @@ class Settings:
         seeds from it on, those of the architectures in ``once`` with the first only (`seeds_of`).
     Choices
         ``fuse_on``: the exams the fusion is fitted on. ``select_on``: the exams on which the best
-        single plane is chosen (``test`` repeats the habit of published code).
+        single plane is chosen (``test`` repeats the habit of published code). ``scratch_study``:
+        the same study without pretraining, whose committed results stand beside; none where empty.
     Trying the choices
         ``make choices`` trains again what ``choices_architectures`` and ``choices_tasks`` name,
         some of the study's own, once per variant and seed (`mrnetlib.variants.recipes`):
@@ -135,6 +136,7 @@ class Settings:
     threads: int = key(0, "pretraining", "training")
     fuse_on: str = key("train", "fusion", of=FITTED_ON)
     select_on: str = key("tune", "comparison", of=("tune", "test"))
+    scratch_study: str = key("", "comparison")
     seed: int = key(0, "exams", "pretraining", "training")
     seeds: int = key(1, "training", least=1)
     once: tuple[str, ...] = key((), "training", of=ARCHITECTURES)

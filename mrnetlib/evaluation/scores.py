@@ -134,6 +134,7 @@ def tested(difference: Score, method: str, level: float = 0.95) -> Comparison | 
         return None
     half = float(t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
     p = float(2 * t.sf(abs(estimate) / np.sqrt(total), freedom))
+    method = method if np.isinf(freedom) else f"{method}, t"
     return Comparison(estimate, max(-1.0, estimate - half), min(1.0, estimate + half), p, method)
 
 

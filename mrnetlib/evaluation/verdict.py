@@ -120,7 +120,7 @@ def low_rates(
             f"No multi-view row has a sensitivity or specificity below {LOW:.2f} at {threshold:g}."
         )
     why = (
-        "The regression is fitted on exams that its networks had learned from. Where the planes part "
+        "The regression is fitted on exams that its networks had learned from. Where planes part "
         "the classes further there than on new exams, the intercept fills what a new exam lacks in "
         "evidence, and the intercept follows the share of positive exams. The order of the exams, "
         "and with it the AUC, does not suffer; the threshold does."

@@ -8,6 +8,7 @@ of its notebook still says whose knees it shows.
 from mrnetlib.figures.calibration import calibration_curves
 from mrnetlib.figures.counts import histograms, label_counts, slices_per_exam
 from mrnetlib.figures.exams import augmentation_gallery, exam, mosaic
+from mrnetlib.figures.gain import gain
 from mrnetlib.figures.pipeline import pipeline
 from mrnetlib.figures.results import (
     confusion_matrices,
@@ -24,6 +25,7 @@ __all__ = [
     "confusion_matrices",
     "exam",
     "fusion_weights",
+    "gain",
     "histograms",
     "label_counts",
     "mosaic",

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from sklearn.metrics import roc_curve
 
+from mrnetlib.evaluation.metrics import seeded
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.figures.style import StudyFigure, in_order, new_figure, style, width_of
 from mrnetlib.figures.views import VIEW_COLOURS, VIEW_DASHES, VIEW_HATCHES, VIEW_NAMES
@@ -20,11 +21,17 @@ def roc_curves(
 
     Parameters
     ----------
-    fused : columns architecture, task, split, label, probability: the multi-view predictions.
+    fused : columns architecture, task, split, exam, label, probability, and seed where there are
+        several: the multi-view predictions.
     predictions : the same and plane: those of the single networks.
     split : whose exams are shown.
+
+    Notes
+    -----
+    Of several seeds the mean sensitivity at every specificity is drawn, behind it in pale lines
+    every seed's multi-view curve; the AUC is the mean of the seeds'.
     """
-    fused, predictions = (table[table["split"] == split] for table in (fused, predictions))
+    fused, predictions = (seeded(table[table["split"] == split]) for table in (fused, predictions))
     architectures = in_order(fused["architecture"], ARCHITECTURES)
     tasks = in_order(fused["task"], TASKS)
     with style():
@@ -40,7 +47,7 @@ def roc_curves(
             row[0].set_ylabel(f"{architecture_title(architecture)}\nsensitivity", weight="bold")
         first = fused[fused["architecture"] == architectures[0]]
         for axes, task in zip(grid[0], tasks, strict=True):
-            labels = first.loc[first["task"] == task, "label"]
+            labels = first[first["task"] == task].drop_duplicates("exam")["label"]
             counted = f"{int(labels.sum())} of {len(labels)} {split} exams positive"
             axes.set_title(f"{TASK_TITLES[task]}\n{counted}", fontsize=9.5)
         for axes in grid[-1]:
@@ -53,19 +60,33 @@ def _roc_panel(axes: Axes, fused: pd.DataFrame, predictions: pd.DataFrame) -> No
     for plane in in_order(predictions["plane"], PLANES):
         _roc(axes, predictions[predictions["plane"] == plane], plane, 1.4)
     _roc(axes, fused, "multi", 2.2)
+    seeds = fused["seed"].nunique()
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axes.legend(
         loc="lower right", fontsize=7.5, handlelength=2.4, borderaxespad=0.2, labelspacing=0.3,
-        title="AUC", title_fontsize=7.5, alignment="right",
+        title=f"AUC, {seeds} seeds" if seeds > 1 else "AUC", title_fontsize=7.5, alignment="right",
     )  # fmt: skip
 
 
 def _roc(axes: Axes, rows: pd.DataFrame, view: str, width: float) -> None:
-    false_positive, true_positive, _ = roc_curve(rows["label"], rows["probability"])
-    label = f"{VIEW_NAMES[view]} {auc(rows['label'], rows['probability']):.2f}"
     look = {"color": VIEW_COLOURS[view], "dashes": VIEW_DASHES[view] or (None, None), "lw": width}
-    axes.plot(false_positive, true_positive, label=label, **look)
+    seeds = [(own["label"], own["probability"]) for _, own in rows.groupby("seed")]
+    curves = [roc_curve(*seed)[:2] for seed in seeds]
+    if len(seeds) > 1:
+        if view == "multi":
+            for curve in curves:
+                axes.plot(*curve, color=VIEW_COLOURS[view], lw=0.7, alpha=0.35)
+        curves = [_mean_curve(curves)]
+    label = f"{VIEW_NAMES[view]} {np.mean([auc(*seed) for seed in seeds]):.2f}"
+    axes.plot(*curves[0], label=label, **look)
+
+
+def _mean_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean sensitivity of curves at every share of false alarms, from (0, 0)."""
+    grid = np.linspace(0, 1, 201)
+    mean = np.mean([np.interp(grid, *curve) for curve in curves], axis=0)
+    return np.r_[0, grid], np.r_[0, mean]
 
 
 def single_vs_multi(
@@ -152,10 +173,11 @@ def confusion_matrices(
 
     Parameters
     ----------
-    fused : columns architecture, task, split, label, probability.
+    fused : columns architecture, task, split, label, probability, and seed where there are several,
+        whose counts are then means.
     threshold : an exam counts as positive where its probability reaches it.
     """
-    fused = fused[fused["split"] == split]
+    fused = seeded(fused[fused["split"] == split])
     architectures = in_order(fused["architecture"], ARCHITECTURES)
     tasks = in_order(fused["task"], TASKS)
     with style():
@@ -165,21 +187,24 @@ def confusion_matrices(
         for row, architecture in zip(grid, architectures, strict=True):
             for axes, task in zip(row, tasks, strict=True):
                 rows = fused[(fused["architecture"] == architecture) & (fused["task"] == task)]
-                _matrix(axes, rows["label"].to_numpy(), rows["probability"].to_numpy() >= threshold)
+                called = rows["probability"].to_numpy() >= threshold
+                _matrix(axes, rows["label"].to_numpy(), called, rows["seed"].nunique())
             row[0].set_ylabel(f"{architecture_title(architecture)}\ntrue label", weight="bold")
         for axes, task in zip(grid[0], tasks, strict=True):
             axes.set_title(TASK_TITLES[task])
+        means = "\nmeans over the seeds" if fused["seed"].nunique() > 1 else ""
         for axes in grid[-1]:
-            axes.set_xlabel(f"predicted (probability ≥ {threshold:g})")
+            axes.set_xlabel(f"predicted (probability ≥ {threshold:g}){means}")
     return figure
 
 
-def _matrix(axes: Axes, label: np.ndarray, predicted: np.ndarray) -> None:
-    """Counts and the share of the label's exams; the diagonal, in bold, is right."""
+def _matrix(axes: Axes, label: np.ndarray, predicted: np.ndarray, seeds: int) -> None:
+    """Counts, means over the seeds, and the share of the label's exams; the diagonal is right."""
     counts = np.array([[np.sum((label == r) & (predicted == c)) for c in (0, 1)] for r in (0, 1)])
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    counts = (counts / seeds).round(1)
     words = [
-        [f"{n}\n{share:.0%}" for n, share in zip(*row, strict=True)]
+        [f"{n:g}\n{share:.0%}" for n, share in zip(*row, strict=True)]
         for row in zip(counts, shares, strict=True)
     ]
     seaborn.heatmap(
