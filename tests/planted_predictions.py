@@ -1,8 +1,14 @@
 """Predictions of whole studies with a planted truth, for the tests of what follows from them."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
+from scipy.stats import norm
 
+from mrnetlib.evaluation.optimism import bootstrap_auc, bootstrap_counts
+from mrnetlib.evaluation.rows import Model, Row
 from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
 
 LABEL = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
@@ -88,7 +94,7 @@ def trained_scores(generator, label, parted=PARTED, seeds=3, by_seed=0.25):
     strength = parted[..., None, None] + by_seed * generator.normal(size=(tasks, planes, 1, seeds))
     hard = generator.normal(size=(tasks, planes, len(label), 1))
     noise = np.sqrt(0.5) * (hard + generator.normal(size=shape))
-    return 1 / (1 + np.exp(-(strength * (label.T[:, None, :, None] - 0.5) + noise)))
+    return expit(strength * (label.T[:, None, :, None] - 0.5) + noise)
 
 
 def seeded_study(seed=0, seeds=3, counts=None, architectures=ARCHITECTURES, parted=PARTED):
@@ -103,7 +109,7 @@ def seeded_study(seed=0, seeds=3, counts=None, architectures=ARCHITECTURES, part
     label = generator.random((len(split), len(TASKS))) < 0.45
     for architecture in architectures:
         given = trained_scores(generator, label, parted, seeds)
-        joined = 1 / (1 + np.exp(-np.log(given / (1 - given)).mean(axis=1)))
+        joined = expit(logit(given).mean(axis=1))
         for t, task in enumerate(TASKS):
             for s in range(seeds):
                 names = {"label": label[:, t].astype(int), "seed": s, "task": task}
@@ -114,3 +120,37 @@ def seeded_study(seed=0, seeds=3, counts=None, architectures=ARCHITECTURES, part
                     for p, plane in enumerate(PLANES)
                 ]
     return pd.concat(single, ignore_index=True), pd.concat(fused, ignore_index=True)
+
+
+class Studied(NamedTuple):
+    """Table I's rows of one architecture, and the mean true AUC of the planes that were chosen."""
+
+    multi: Row
+    best: Row
+    truth: float
+
+
+def chosen_and_joined(seed, parted=PARTED, seeds=3, tune=40, test=120, by_seed=0.25, draws=500):
+    """A study with a known truth, as rows: each seed is a study of other exams and networks."""
+    generator = np.random.default_rng(seed)
+    label = generator.random((tune + test, len(TASKS))) < 0.45
+    given = trained_scores(generator, label, parted, seeds, by_seed)
+    joined = expit(logit(given).mean(axis=1))
+    counts = bootstrap_counts(label[:tune], draws, generator)
+    multi, best, truth = [], [], []
+    for place, own in enumerate(label.T):
+        tuned, tested = own[:tune].astype(int), own[tune:].astype(int)
+        ones = np.vstack([np.ones(tune), counts])  # the first draw is the tuning exams as they are
+        areas = np.column_stack(
+            [bootstrap_auc(tuned, plane[:tune], ones).mean(axis=1) for plane in given[place]]
+        )
+        picks, planes = areas.argmax(axis=1), tuple(given[place][:, tune:])
+        best.append(Model(tested, planes[picks[0]], "alexnet", planes, picks[1:]))
+        multi.append(Model(tested, joined[place, tune:], "alexnet"))
+        # scores part by `parted` deviations, give or take a seed's, and differ by two noises of 1
+        truth.append(norm.cdf(parted[place, picks[0]] / np.sqrt(2 + by_seed**2)))
+    rows = (
+        Row("alexnet", "multi", "average", multi),
+        Row("alexnet", "single-best", "average", best),
+    )
+    return Studied(*rows, float(np.mean(truth)))

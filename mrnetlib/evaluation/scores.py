@@ -125,7 +125,7 @@ def limits(found: Score, level: float = 0.95) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def tested(difference: Score, method: str, level: float = 0.95) -> Comparison | None:
+def against_zero(difference: Score, method: str, level: float = 0.95) -> Comparison | None:
     """A difference with Student's limits and test; None where there is no variance to take."""
     if difference.share is None:
         return None

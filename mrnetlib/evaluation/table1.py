@@ -75,7 +75,7 @@ def compare(first: Row, second: Row, measure: str, level: float = 0.95) -> Compa
     """First minus second row on the same exams; the measure's exact test for two networks."""
     entry = named(measure)
     apart = scores.minus(score(first, measure), score(second, measure))
-    found = scores.tested(apart, entry.by_share, level)
+    found = scores.against_zero(apart, entry.by_share, level)
     if found is None and apart.share is not None and apart.estimate == 0:
         found = Comparison(0.0, 0.0, 0.0, 1.0, "no exam differs")
     if found is None:
