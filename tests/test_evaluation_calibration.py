@@ -142,3 +142,32 @@ def test_the_figure_has_a_panel_per_architecture_and_task():
     uneven = figures.calibration_curves(curves.assign(n=[149, 151] * 4))
     assert uneven.axes[0].texts[0].get_text() == "groups of 149 to 151"
     assert "made-up" in figure.get_supxlabel()
+
+
+def seeds_of(count):
+    """The same exams judged by so many seeds, the second and later ones a little otherwise."""
+    label, probability = calibrated(7, exams=100)
+    names = {"architecture": "alexnet", "task": "acl", "split": "test", "label": label}
+    shifts = np.linspace(0, 0.6, count)
+    return pd.concat(
+        pd.DataFrame({**names, "seed": seed, "probability": expit(logit(probability) + shift)})
+        for seed, shift in enumerate(shifts)
+    )
+
+
+def test_calibration_is_the_mean_over_seeds_and_its_interval_knows_them():
+    three = calibration(seeds_of(3)).iloc[0]
+    alone = [calibration(own).iloc[0] for _, own in seeds_of(3).groupby("seed")]
+    for name in ("brier", "predicted", "intercept"):
+        assert three[name] == pytest.approx(np.mean([one[name] for one in alone]))
+    assert three["n"] == 100
+    widths = [one["intercept_high"] - one["intercept_low"] for one in [three, *alone]]
+    assert widths[0] > 1.2 * max(widths[1:])
+
+
+def test_groups_of_several_seeds_count_exams_once():
+    once, thrice = calibration_curves(seeds_of(1)), calibration_curves(
+        pd.concat([seeds_of(1).assign(seed=seed) for seed in range(3)])
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(once, thrice)
+    assert once["n"].sum() == 100

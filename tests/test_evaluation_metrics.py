@@ -1,6 +1,7 @@
 """Measures on predictions whose right answers are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import paired_models
 from planted_predictions import ordered_study
@@ -88,3 +89,15 @@ def test_a_tie_goes_to_the_first_plane_whatever_the_order_of_the_rows():
     tied = predictions.assign(probability=0.5)
     assert set(best_planes(tied)["plane"]) == {"axial"}
     assert set(best_planes(tied.iloc[::-1])["plane"]) == {"axial"}
+
+
+def test_measures_of_several_seeds_are_means():
+    predictions, _ = ordered_study(["alexnet"])
+    other = predictions.assign(probability=0.5, seed=1)
+    both = pd.concat([predictions.assign(seed=0), other])
+    table = single_view(both).set_index(["plane", "class"])
+    assert set(table.loc["axial", "auc"]) == {(15 / 25 + 0.5) / 2}
+    assert set(table["n"]) == {10}
+    assert set(best_planes(both)["auc"]) == {0.75}
+    assert [len(own) for own in metrics.each_seed(np.ones((4, 3)))] == [4, 4, 4]
+    assert len(metrics.each_seed([0.1, 0.2])) == 1

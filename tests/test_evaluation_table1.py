@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import paired_models
-from planted_predictions import noisy_study, ordered_rows, ordered_study
+from planted_predictions import noisy_study, ordered_rows, ordered_study, seeded_study
 from scipy.stats import norm
 from sklearn.metrics import balanced_accuracy_score
 
@@ -12,7 +12,7 @@ from mrnetlib import fusion
 from mrnetlib.evaluation.comparisons import Comparison, mcnemar
 from mrnetlib.evaluation.metrics import MEASURES, Measure, best_planes, single_view
 from mrnetlib.evaluation.printed import table_1_text
-from mrnetlib.evaluation.roc import Interval, auc_interval, influence, wilson_interval
+from mrnetlib.evaluation.roc import Interval, auc, auc_interval, influence, wilson_interval
 from mrnetlib.evaluation.table1 import (
     Row,
     compare,
@@ -306,3 +306,51 @@ def test_models_that_order_exams_alike_do_not_differ():
     found = compare(*two(label, first, first**2), "auc")
     assert found == Comparison(0.0, 0.0, 0.0, 1.0, "no exam differs")
     assert compare(*two(label, np.full(120, 0.5), np.full(120, 0.9)), "auc").p == 1
+
+
+def test_numbers_are_means_over_seeds_of_each_seeds_measure():
+    predictions, fused = seeded_study(seeds=3, counts={"tune": 20, "test": 40})
+    table = table_1(predictions, fused)
+    alone = [
+        table_1(predictions[predictions["seed"] == seed], fused[fused["seed"] == seed])
+        for seed in range(3)
+    ]
+    fixed = table["views"] != "single-best"  # a single seed may choose another plane
+    for measure in MEASURES:
+        mean = np.mean([one[measure] for one in alone], axis=0)
+        assert table.loc[fixed, measure].to_numpy() == pytest.approx(mean[fixed])
+    assert (table["n"] == 40).all()
+    pooled = own(fused, "acl", "alexnet")
+    assert table.loc[1, "auc"] != auc(pooled["label"], pooled["probability"])
+
+
+def test_architectures_may_have_other_numbers_of_seeds():
+    predictions, fused = seeded_study(seeds=3, counts={"tune": 20, "test": 40})
+    kept = [t[(t["architecture"] != "googlenet") | (t["seed"] == 0)] for t in (predictions, fused)]
+    table = table_1_intervals(*kept).set_index(["architecture", "views", "class"])
+    assert table.loc[("alexnet", "multi", "acl"), "covers"] == "exams, 3 seeds"
+    one = table.loc[("googlenet", "multi", "acl")]
+    single = own(kept[1], "acl", "googlenet")
+    expected = auc_interval(single["label"], single["probability"])
+    assert (one["covers"], one["auc_low"]) == ("exams, one seed", expected.low)
+    tests = table_1_comparisons(*kept)
+    assert tests["covers"].iloc[-1] == "exams, 1 to 3 seeds"
+    assert np.isfinite(tests.select_dtypes("number").to_numpy()).all()
+
+
+@pytest.mark.parametrize("kind", ["perfect", "constant", "all called positive"])
+def test_degenerate_seeds_give_numbers_within_their_range(kind):
+    predictions, fused = seeded_study(seeds=3, counts={"tune": 20, "test": 30}, architectures=["a"])
+    values = {"perfect": fused["label"], "constant": 0.5}
+    fused["probability"] = values.get(kind, 0.5 + fused["probability"] / 2)
+    if kind == "all called positive":  # one seed lets a single exam go
+        first = fused.index[(fused["split"] == "test") & (fused["label"] == 0)][0]
+        fused.loc[first, "probability"] = 0.1
+    table = table_1_intervals(predictions, fused)
+    for measure in MEASURES:
+        low, high = table[f"{measure}_low"], table[f"{measure}_high"]
+        assert (
+            low.between(0, table[measure] + 1e-12).all() and high.between(table[measure], 1).all()
+        )
+    widths = table["specificity_high"] - table["specificity_low"]
+    assert widths.min() > 0.03, "thirty exams are never sure"

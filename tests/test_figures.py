@@ -7,9 +7,10 @@ import pytest
 from matplotlib.image import imread
 
 from mrnetlib import figures
+from mrnetlib.evaluation.rows import ALL
 from mrnetlib.figures.exams import choose_slices
 from mrnetlib.figures.style import PLANE_COLOURS, StudyFigure
-from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
+from mrnetlib.names import ARCHITECTURES, PLANES, TASKS, architecture_title
 
 CAPTION = "study tiny: made-up numbers"
 
@@ -188,6 +189,79 @@ def test_confusion_matrices_count_the_test_exams(fused):
     # rows: label no, yes; columns: predicted no, yes
     assert numbers == ["3\n100%", "0\n0%", "1\n50%", "1\n50%"]
     assert [text.get_weight() for text in figure.axes[0].texts][:2] == ["bold", "normal"]
+
+
+def test_confusion_matrices_of_seeds_are_mean_counts(fused):
+    other = fused.assign(seed=1, probability=0.9)
+    figure = figures.confusion_matrices(pd.concat([fused.assign(seed=0), other]))
+    cells = [text.get_text() for text in figure.axes[0].texts]
+    assert cells == ["1.5\n50%", "1.5\n50%", "0.5\n25%", "1.5\n75%"]
+    assert "means over the seeds" in figure.axes[-1].get_xlabel()
+
+
+def test_roc_curves_of_seeds_show_their_mean_and_the_seeds_of_multi_view(fused, predictions):
+    seeds = [table.assign(seed=0) for table in (fused, predictions)]
+    other = [table.assign(seed=1, probability=1 - table["probability"]) for table in seeds]
+    figure = figures.roc_curves(*(pd.concat(pair) for pair in zip(seeds, other, strict=True)))
+    lines = figure.axes[0].lines
+    assert len(lines) == 1 + 3 + 2 + 1, "guessing, the planes' means, two seeds, their mean"
+    assert figure.axes[0].get_legend().get_title().get_text() == "AUC, 2 seeds"
+    assert lines[-1].get_label() == "multi-view 0.50", "one seed right, one wrong"
+    assert lines[-1].get_ydata()[0] == 0 and lines[-1].get_ydata()[-1] == 1
+    assert "2 of 5 test exams positive" in figure.axes[0].get_title()
+
+
+@pytest.fixture
+def gained():
+    """Gains of which every number tells its place: hundredths the task, thousandths the row."""
+    rows = [
+        (
+            name,
+            kind,
+            over,
+            0.1 * t + 0.01 * a + 0.001 * o - 0.05,
+            -0.1,
+            0.4,
+            "exams, 3 seeds" + also,
+        )
+        for t, kind in enumerate([*TASKS, "average"])
+        for a, name in enumerate(["alexnet", "resnet18", ALL])
+        for o, (over, also) in enumerate(
+            [("single-best", ", the plane's choice"), ("single-mean", "")]
+        )
+    ]
+    columns = ["architecture", "class", "over", "gain", "low", "high", "covers"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_gain_puts_every_gain_in_its_row_and_says_what_intervals_cover(gained):
+    figure = figures.gain(gained, caption=CAPTION)
+    (axes,) = figure.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["all", "AlexNet", "ResNet-18"] * 4
+    rows = dict(zip(axes.get_yticks(), names, strict=True))
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert len(dots) == len(gained) == len(axes.collections)
+    for dot, row in zip(dots, gained.to_dict("records"), strict=True):
+        place = min(rows, key=lambda place: abs(place - dot.get_ydata()[0]))
+        assert dot.get_xdata()[0] == row["gain"]
+        assert rows[place] == {ALL: "all"}.get(
+            row["architecture"], architecture_title(row["architecture"])
+        )
+    assert 0 in [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
+    words = " ".join(texts(figure)).replace("\n", " ")
+    assert "95 % intervals: exams, 3 seeds, the plane's choice" in words and CAPTION in words
+    order = [text.get_text() for text in axes.texts]
+    assert order == ["Mean of the tasks", "Abnormal", "ACL tear", "Meniscus tear"]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["over the best plane", "over the mean plane"]
+
+
+def test_gain_is_readable_where_it_is_shown_400_pixels_wide(gained):
+    figure = figures.gain(gained, caption=CAPTION)
+    scale = 400 / (figure.get_figwidth() * 72)
+    sizes = [label.get_fontsize() * scale for label in figure.axes[0].get_yticklabels()]
+    assert min(sizes) > 11, "pixels"
 
 
 def test_confusion_matrices_at_another_threshold(fused):
