@@ -6,12 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from mrnetlib.evaluation import scores
 from mrnetlib.evaluation.comparisons import holm
 from mrnetlib.evaluation.metrics import seeded
 from mrnetlib.evaluation.predictions import read_fused, read_predictions
-from mrnetlib.evaluation.rows import Row, every_row, rows, together
-from mrnetlib.evaluation.table1 import compare, pairs_of_views, score
+from mrnetlib.evaluation.rows import every_row, rows, together
+from mrnetlib.evaluation.table1 import compared, pairs_of_views, score
 from mrnetlib.files import InputError, read_json
 
 #: Columns of ``gain.csv`` and ``scratch.csv``.
@@ -46,11 +45,13 @@ def gains(
     average), over (single-best or single-mean), gain (-1..1), low, high, and covers.
     """
     found = every_row(predictions, fused, select_on)
-    table = []
-    for first, second in pairs_of_views([*found, *together(found)]):
-        limits = compare(first, second, measure, level)[:3]
-        about = scores.covers(scores.minus(score(first, measure), score(second, measure)))
-        table.append([first.architecture, first.kind, second.views, *limits, about])
+    pairs = pairs_of_views([*found, *together(found)])
+    table = [
+        (first.architecture, first.kind, second.views, *gain[:3], covers)
+        for (first, second), (gain, covers) in zip(
+            pairs, compared(pairs, measure, level), strict=True
+        )
+    ]
     return pd.DataFrame(table, columns=GAIN)
 
 
@@ -114,21 +115,19 @@ def scratch(
     averages = [r for r in rows(*both) if r.kind == "average" and r.views != "single-best"]
     own = [row for row in averages if not row.architecture.endswith(FROM_SCRATCH)]
     others = [row for row in averages if row.architecture.endswith(FROM_SCRATCH)]
+    pairs = list(zip([*own, *together(own)], [*others, *together(others)], strict=True))
     table = pd.DataFrame(
         [
-            _against(*pair, level)
-            for pair in zip([*own, *together(own)], [*others, *together(others)], strict=True)
+            {"architecture": first.architecture, "views": first.views, "covers": covers}
+            | {"pretrained": score(first, "auc").estimate}
+            | {"scratch": score(second, "auc").estimate}
+            | found._asdict()
+            for (first, second), (found, covers) in zip(
+                pairs, compared(pairs, "auc", level), strict=True
+            )
         ]
     )
     return table.assign(p_holm=holm(table["p"]))[SCRATCH]
-
-
-def _against(first: Row, second: Row, level: float) -> dict[str, Any]:
-    parts = score(first, "auc"), score(second, "auc")
-    found = compare(first, second, "auc", level)._asdict()
-    about = {"architecture": first.architecture, "views": first.views}
-    estimates = {"pretrained": parts[0].estimate, "scratch": parts[1].estimate}
-    return about | estimates | found | {"covers": scores.covers(scores.minus(*parts))}
 
 
 def _refuse_other_counts(own: pd.DataFrame, other: pd.DataFrame) -> None:

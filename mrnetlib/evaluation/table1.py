@@ -53,38 +53,68 @@ def score(row: Row, measure: str) -> scores.Score:
     return total
 
 
-def interval(row: Row, measure: str, level: float = 0.95) -> Interval:
-    """The measure's own interval for one network; else logit scale with the joint variance."""
-    own = [
-        named(measure).interval(model[0], seed, level)
-        for model in row.models
-        for seed in each_seed(model[1])
-    ]
-    found = score(row, measure)
-    if len(own) == 1 and found.choice is None:
-        return own[0]
+def networks(*found: Row) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Label (E,) and probability (E,) of every network of rows, seed by seed."""
+    models = [model for row in found for model in row.models]
+    return [(model[0], seed) for model in models for seed in each_seed(model[1])]
+
+
+def interval(
+    row: Row, measure: str, level: float = 0.95, found: scores.Score | None = None
+) -> Interval:
+    """The measure's own interval for one network; else logit scale with the joint variance.
+
+    `found` is the row's `score` where it is known already.
+    """
+    found = score(row, measure) if found is None else found
+    own = networks(row)
     ends = scores.limits(found, level)
-    if ends is not None:
+    if ends is not None and (len(own) > 1 or found.choice is not None):
         return Interval(found.estimate, *ends, "joint variance, logit scale")
+    limits = [named(measure).interval(*network, level) for network in own]
+    if len(limits) == 1:
+        return limits[0]
     # all models perfect, or a class of one exam: as wide as if the models erred together
-    low, high = (float(np.mean([getattr(one, end) for one in own])) for end in ("low", "high"))
+    low, high = (float(np.mean([getattr(one, end) for one in limits])) for end in ("low", "high"))
     return Interval(found.estimate, low, high, "mean of the models' limits")
 
 
 def compare(first: Row, second: Row, measure: str, level: float = 0.95) -> Comparison:
     """First minus second row on the same exams; the measure's exact test for two networks."""
+    return compared([(first, second)], measure, level)[0][0]
+
+
+def compared(
+    pairs: list[tuple[Row, Row]], measure: str, level: float = 0.95
+) -> list[tuple[Comparison, str]]:
+    """`compare` for every pair of rows, each with what its interval covers, in words."""
+    known = {id(row): score(row, measure) for row in {id(r): r for p in pairs for r in p}.values()}
+    found = []
+    for pair in pairs:
+        parts = [known[id(row)] for row in pair]
+        apart = scores.minus(*parts)
+        found.append((_compare(pair, parts, apart, measure, level), scores.covers(apart)))
+    return found
+
+
+def _compare(
+    pair: tuple[Row, Row],
+    parts: list[scores.Score],
+    apart: scores.Score,
+    measure: str,
+    level: float,
+) -> Comparison:
     entry = named(measure)
-    apart = scores.minus(score(first, measure), score(second, measure))
     found = scores.against_zero(apart, entry.by_share, level)
     if found is None and apart.share is not None and apart.estimate == 0:
         found = Comparison(0.0, 0.0, 0.0, 1.0, "no exam differs")
     if found is None:
-        return square_and_add(*(interval(row, measure, level) for row in (first, second)), level)
-    networks = [(model[0], own) for row in (first, second) for model in row.models
-                for own in each_seed(model[1])]  # fmt: skip
-    if entry.exact is None or len(networks) > 2 or apart.choice is not None:
+        own = [interval(row, measure, level, part) for row, part in zip(pair, parts, strict=True)]
+        return square_and_add(*own, level)
+    given = networks(*pair)
+    if entry.exact is None or len(given) > 2 or apart.choice is not None:
         return found
-    (label, probability), (_, others) = networks
+    (label, probability), (_, others) = given
     p, method = entry.exact(label, probability, others)
     return found._replace(p=p, method=method)
 
@@ -141,28 +171,13 @@ def table_1_intervals(
     table = []
     for row in rows(predictions, fused, select_on):
         found, ends = _numbers(row), []
-        for measure in MEASURES:
-            limits = interval(row, measure, level)
+        parts = {measure: score(row, measure) for measure in MEASURES}
+        for measure, own in parts.items():
+            limits = interval(row, measure, level, own)
             ends += [found[measure], limits.low, limits.high]
-        table.append([*row[:3], *ends, found["n"], scores.covers(score(row, "auc"))])
+        table.append([*row[:3], *ends, found["n"], scores.covers(parts["auc"])])
     names = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")]
     return pd.DataFrame(table, columns=["architecture", "views", "class", *names, "n", "covers"])
-
-
-def _compared(pairs: list[tuple[Row, Row]], measure: str, level: float) -> pd.DataFrame:
-    """A row for each pair of rows: what is compared, the difference, and what it covers."""
-    table = pd.DataFrame(
-        [
-            (
-                first.name, second.name, first.kind, *compare(first, second, measure, level),
-                scores.covers(scores.minus(score(first, measure), score(second, measure))),
-            )
-            for first, second in pairs
-        ],
-        columns=["first", "second", "class", *Comparison._fields, "covers"],
-    )  # fmt: skip
-    table.insert(table.columns.get_loc("p") + 1, "p_holm", holm(table["p"]))
-    return table
 
 
 def pairs_of_views(found: list[Row]) -> list[tuple[Row, Row]]:
@@ -205,4 +220,15 @@ def table_1_comparisons(
     multi = [row for row in found if row.views == "multi"]
     pairs = [pair for pair in combinations(multi, 2) if pair[0].kind == pair[1].kind]
     averages = [row for row in found if row.kind == "average"]
-    return _compared(pairs + pairs_of_views([*averages, *together(averages)]), measure, level)
+    pairs += pairs_of_views([*averages, *together(averages)])
+    table = pd.DataFrame(
+        [
+            (first.name, second.name, first.kind, *found, covers)
+            for (first, second), (found, covers) in zip(
+                pairs, compared(pairs, measure, level), strict=True
+            )
+        ],
+        columns=["first", "second", "class", *Comparison._fields, "covers"],
+    )
+    table.insert(table.columns.get_loc("method"), "p_holm", holm(table["p"]))
+    return table
