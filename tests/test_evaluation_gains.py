@@ -66,16 +66,21 @@ def test_what_the_tests_say_is_said(planted):
 @pytest.mark.parametrize(
     ("low", "high", "p", "said"),
     [
-        (0.01, 0.05, 0.01, "**beat** the best"),
-        (0.01, 0.05, 0.2, "**beat** (by its interval alone, not after Holm's correction) the best"),
-        (-0.01, 0.05, 0.2, "cannot be told from the best"),
-        (-0.05, -0.01, 0.001, "**are worse than** the best"),
+        (0.01, 0.05, 0.01, "**beat** the best single plane (+0.030"),
+        (
+            0.01,
+            0.05,
+            0.2,
+            "beat the best single plane by the interval alone, not after Holm's correction",
+        ),
+        (-0.01, 0.05, 0.2, "cannot be told from the best single plane ("),
+        (-0.05, -0.01, 0.001, "**are worse than** the best single plane ("),
     ],
 )
 def test_a_verdict_says_no_more_than_its_test(low, high, p, said):
     row = {"first": "alexnet multi", "second": "alexnet single-best", "low": low, "high": high}
     table = pd.DataFrame([row | {"difference": (low + high) / 2, "p_holm": p}])
-    assert f"AlexNet: several views {said} single plane" in verdict.several_views(table)
+    assert f"AlexNet: several views {said}" in verdict.several_views(table)
 
 
 def test_pretraining_against_scratch_is_paired_by_exam(planted):
@@ -132,10 +137,10 @@ def test_a_row_that_calls_all_exams_alike_is_explained(planted):
     first = words.splitlines()[0]
     assert first.startswith("- AlexNet, Abnormal: specificity 0.00; 100% of the test exams")
     train = fused[(fused["split"] == "train") & (fused["task"] == "abnormal")]
-    assert f"of which {train['label'].mean():.0%} are positive" in first
-    assert "the intercept" in words.splitlines()[-1]
+    assert f"fitted on it is 0.00; {train['label'].mean():.0%} of them are positive" in first
+    assert "penalty" in words.splitlines()[-1]
     rules = verdict.low_rates(table_1(predictions, shifted), shifted, ()).splitlines()[0]
-    assert "regression" not in rules
+    assert "fitted" not in rules
 
 
 def test_the_brightness_baseline_stands_below_the_networks():

@@ -159,7 +159,9 @@ def _chosen(single: dict[tuple, Model], predictions: pd.DataFrame, select_on: st
         names = sorted({key[2] for key in single if key[:2] == (name, task)}, key=PLANES.index)
         planes = tuple(single[name, task, other].probability for other in names)
         model = single[name, task, plane]
-        found[name, task] = model._replace(planes=planes, picks=draws[name, task])
+        if len(planes) > 1:  # of one plane there is no choice
+            model = model._replace(planes=planes, picks=draws[name, task])
+        found[name, task] = model
     return found
 
 

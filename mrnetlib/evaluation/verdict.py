@@ -50,13 +50,14 @@ def _interval(row: Mapping[str, Any]) -> str:
     return f"{row['difference']:+.3f}, {limits}, Holm's p {p}"
 
 
-def _judged(row: Mapping[str, Any], better: str, worse: str) -> str:
-    """Whether a difference is one, by the rule at the module's head."""
+def _judged(row: Mapping[str, Any], verbs: tuple[str, str], other: str) -> str:
+    """Whether a difference is one, by the rule at the module's head; `verbs` are better, worse."""
     if not (row["low"] > 0 or row["high"] < 0):
-        return "cannot be told from"
-    verb = better if row["difference"] > 0 else worse
-    alone = "" if row["p_holm"] < CLEAR else " (by its interval alone, not after Holm's correction)"
-    return verb + alone
+        return f"cannot be told from {other}"
+    verb = verbs[0] if row["difference"] > 0 else verbs[1]
+    if row["p_holm"] < CLEAR:
+        return f"**{verb}** {other}"
+    return f"{verb} {other} by the interval alone, not after Holm's correction"
 
 
 def _title(architecture: str) -> str:
@@ -76,8 +77,8 @@ def several_views(tests: pd.DataFrame) -> str:
     for view, words in SINGLE.items():
         for row in tests[tests["second"].str.endswith(f" {view}")].to_dict("records"):
             name = row["second"].removesuffix(f" {view}")
-            verb = _judged(row, "**beat**", "**are worse than**")
-            lines.append(f"- {_title(name)}: several views {verb} {words} ({_interval(row)}).")
+            found = _judged(row, ("beat", "are worse than"), words)
+            lines.append(f"- {_title(name)}: several views {found} ({_interval(row)}).")
     return "\n".join(lines)
 
 
@@ -90,10 +91,8 @@ def pretraining(table: pd.DataFrame) -> str:
     """
     lines = []
     for row in table[table["views"] == "multi"].to_dict("records"):
-        verb = _judged(row, "**beats**", "**is worse than**")
-        lines.append(
-            f"- {_title(row['architecture'])}: pretraining {verb} scratch ({_interval(row)})."
-        )
+        found = _judged(row, ("beats", "is worse than"), "scratch")
+        lines.append(f"- {_title(row['architecture'])}: pretraining {found} ({_interval(row)}).")
     return "\n".join(lines)
 
 
@@ -120,16 +119,22 @@ def low_rates(
             f"No multi-view row has a sensitivity or specificity below {LOW:.2f} at {threshold:g}."
         )
     why = (
-        "The regression is fitted on exams that its networks had learned from. Where planes part "
-        "the classes further there than on new exams, the intercept fills what a new exam lacks in "
-        "evidence, and the intercept follows the share of positive exams. The order of the exams, "
-        "and with it the AUC, does not suffer; the threshold does."
+        "Where the rate is low on the fitted exams already, the share of positive exams decides: the "
+        "regression's penalty holds the weights of the planes small, so that its probabilities stay "
+        "near that share, on one side of the threshold. Where it is low on the test exams only, the "
+        "networks had learned from the fitted exams, and part the classes further there than on new "
+        "ones. The order of the exams, and with it the AUC, does not suffer; the threshold does."
     )
     return "\n".join([*lines, "", why])
 
 
-def _low_rate(row: Mapping, measure: str, fused: pd.DataFrame, fitted_on: Sequence[str],
-              threshold: float) -> str:  # fmt: skip
+def _low_rate(
+    row: Mapping[str, Any],
+    measure: str,
+    fused: pd.DataFrame,
+    fitted_on: Sequence[str],
+    threshold: float,
+) -> str:
     own = fused[(fused["architecture"] == row["architecture"]) & (fused["task"] == row["class"])]
     fitted, test = own[own["split"].isin(fitted_on)], own[own["split"] == "test"]
     title = f"{architecture_title(row['architecture'])}, {TASK_TITLES[row['class']]}"
@@ -138,11 +143,12 @@ def _low_rate(row: Mapping, measure: str, fused: pd.DataFrame, fitted_on: Sequen
     words += f"{called:.0%} of the test exams are called positive, {test['label'].mean():.0%} are. "
     if fitted.empty:
         return words.rstrip()
+    there = MEASURES[measure].estimate(fitted["label"], fitted["probability"])
     apart = [_apart(part) for part in (fitted, test)]
     return words + (
-        f"The regression was fitted on exams of which {fitted['label'].mean():.0%} are positive; "
-        f"there the mean probabilities of the two classes lie {apart[0]:.2f} apart, on the test "
-        f"exams {apart[1]:.2f}."
+        f"On the exams that the regression was fitted on it is {there:.2f}; "
+        f"{fitted['label'].mean():.0%} of them are positive, and the mean probabilities of the two "
+        f"classes lie {apart[0]:.2f} apart there, on the test exams {apart[1]:.2f}."
     )
 
 
