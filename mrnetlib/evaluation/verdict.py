@@ -119,11 +119,12 @@ def low_rates(
             f"No multi-view row has a sensitivity or specificity below {LOW:.2f} at {threshold:g}."
         )
     why = (
-        "Where the rate is low on the fitted exams already, the share of positive exams decides: the "
-        "regression's penalty holds the weights of the planes small, so that its probabilities stay "
-        "near that share, on one side of the threshold. Where it is low on the test exams only, the "
-        "networks had learned from the fitted exams, and part the classes further there than on new "
-        "ones. The order of the exams, and with it the AUC, does not suffer; the threshold does."
+        "Where the rate is low on the fitted exams already, the share of positive exams "
+        "decides: the regression's penalty holds the weights of the planes small, so that its "
+        "probabilities stay near that share, on one side of the threshold. Where it is low on "
+        "the test exams only, the networks had learned from the fitted exams, and part the "
+        "classes further there than on new ones. The order of the exams, and with it the AUC, "
+        "does not suffer; the threshold does."
     )
     return "\n".join([*lines, "", why])
 
