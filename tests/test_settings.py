@@ -129,7 +129,8 @@ def test_a_step_names_the_keys_that_it_reads():
     assert keys_of("pretraining") == [
         "planes", "pretrain_slices", "precision", "deterministic", "device", "threads", "seed",
     ]  # fmt: skip
-    assert keys_of("comparison") == ["architectures", "planes", "tasks", "select_on"]
+    compared = ["architectures", "planes", "tasks", "select_on", "scratch_study"]
+    assert keys_of("comparison") == compared
     assert keys_of(settings.DRAWING) == ["description"]
     assert settings.augmentations() == ["flip", "rotation", "shift"]
     with pytest.raises(ValueError, match=r"'trainings' is no step\. Did"):
