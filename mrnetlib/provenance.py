@@ -113,7 +113,7 @@ def _processor() -> str:
 
 
 def machine(study: Study) -> dict[str, Any]:
-    """The machine in words: system, processor and cores, a training's threads, device, arithmetic."""
+    """The machine in words: system, processor, cores, a training's threads, device, arithmetic."""
     import torch
 
     from mrnetlib.training.devices import choose_device, has_bf16, resolve_precision

@@ -11,7 +11,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 SERIES = {
     "axial": ("AX PD FAT SAT", "SE", ["SK", "SP"], "FS", 2800.0, 30.0, 90.0, 6),
     "coronal": ("COR T1", "SE", ["SK"], "", 600.0, 12.0, 90.0, 1),
-    "sagittal": ("SAG T2 FSE", "SE", ["SK", "SP"], "", 3500.0, 82.0, 90.0, 14),
+    "sagittal": ("SAG T2 FAT SAT", "SE", ["SK", "SP"], "FS", 3500.0, 82.0, 90.0, 14),
 }
 IMPLEMENTATION = UID("2.25.165381047281965401293847561029384756102")
 NOTE = "Synthetic image of a digital knee phantom; not of a patient."

@@ -38,7 +38,7 @@ class Lesion:
 #: sees all of them. After a fresh tear fluid fills the gap and water the marrow; an old one is
 #: filled by granulation tissue, or its place by fat.
 ACL_SIGNS = {"fresh": 0.60, "effusion": 0.60, "bruise": 0.50, "empty notch": 0.55}
-MENISCUS_SIGNS = {"fluid": 0.50, "extrusion": 0.55, "irritation": 0.60, "effusion": 0.35}
+MENISCUS_SIGNS = {"fluid": 0.55, "extrusion": 0.70, "irritation": 0.60, "effusion": 0.35}
 
 
 def _signs(rng, chances: dict[str, float]) -> dict[str, bool]:
@@ -88,7 +88,7 @@ def draw_meniscus(rng, knob: float) -> list[Lesion]:
     lesions = [Lesion("meniscus tear", form, place, severity, details)]
     if rng.random() < 0.22:
         lesions.append(Lesion("cyst", "parameniscal", place, severity, {"angle": angle}))
-    if rng.random() < 0.35:  # the bone under a torn meniscus is overloaded
+    if rng.random() < 0.45:  # the bone under a torn meniscus is overloaded
         bone = "medial tibia" if side == "medial" else "lateral tibia"
         lesions.append(_oedema(rng, bone, 0.8 * severity))
     if signs["effusion"]:
@@ -116,8 +116,8 @@ def _oedema(rng, place: str, severity: float) -> Lesion:
 
 def draw_other(rng, knob: float) -> list[Lesion]:
     """One to three findings other than a tear."""
-    count = int(rng.choice([1, 2, 3], p=[0.42, 0.38, 0.20]))
-    kinds = rng.choice(4, size=count, replace=False, p=[0.34, 0.28, 0.22, 0.16])
+    count = int(rng.choice([1, 2, 3], p=[0.30, 0.40, 0.30]))
+    kinds = rng.choice(4, size=count, replace=False, p=[0.36, 0.34, 0.18, 0.12])
     lesions = []
     for kind in sorted(kinds):
         severity = _severity(rng, knob)

@@ -8,6 +8,9 @@ from scipy import fft, sparse
 from mrnetlib.phantom.quality import Quality, moved, unsuppressed_field
 from mrnetlib.phantom.tissues import CODES, CONTRASTS
 
+#: Planes whose series are fat-suppressed.
+SUPPRESSED = ("axial", "sagittal")
+
 #: Tissues whose signal fat suppression takes away, where it works.
 FATTY = ("fat", "femur", "tibia", "fibula", "patella")
 
@@ -131,7 +134,7 @@ def acquire(
     bias = coil(plan, rng)
     kept = float(rng.uniform(0.78, 0.98)), float(rng.uniform(0.9, 1.0))
     images = project(canvas.signal[CONTRASTS[plan.plane]], canvas.axes, plan, mirror)
-    if plan.plane == "axial" and quality.unsuppressed:
+    if plan.plane in SUPPRESSED and quality.unsuppressed:
         images += 0.75 * fat_share(canvas, plan, mirror) * unsuppressed_field(quality, images.shape)
     images = moved(lose_resolution(images, kept), quality)
     images *= bias

@@ -11,12 +11,7 @@ from mrnetlib.phantom.canvas import Region
 from mrnetlib.phantom.lesions import LESIONS, OEDEMA_PLACES, Lesion
 from mrnetlib.phantom.shapes import around, bezier, ellipsoid, tube
 from mrnetlib.phantom.tissues import CODES
-from mrnetlib.phantom.variants import Variant
-
-BONE = ("femur", "tibia", "patella")
-FAT = ("fat",)
-SOFT = ("fat", "fluid", "fascia", "muscle", "ligament")
-VESSEL = ("vessel",)
+from mrnetlib.phantom.variants import Variant, spots
 
 
 class Surgeon:
@@ -163,7 +158,7 @@ class Surgeon:
         """The body pushed out over the tibia's edge: dark where fat was, its place left open."""
         region, height = m["region"], np.maximum(m["height"], 1)
         body = np.clip((55 - np.abs(m["angle"])) / 20, 0, 1)
-        reach = 2.0 + 2.5 * s
+        reach = 3.0 + 3.0 * s
         bulge = np.clip(0.5 - (np.abs(m["depth"] + reach / 2) - reach / 2) / self.canvas.edge, 0, 1)
         bulge *= np.clip((height - np.abs(m["up"] - height / 2) * 2) / 2, 0, 1) * body
         bulge *= self.is_tissue(region, "fat", "fluid", "ligament", "fascia", "muscle")
@@ -225,45 +220,13 @@ class Surgeon:
 
     def variant(self, variant: Variant) -> None:
         """Change the knee as a normal variant says; nothing is recorded."""
-        size, (a, b, c) = variant.size, variant.place
-        for centre, radii, tissue, on, strength in {
-            "physiological fluid": lambda: [
-                ((4 * a, -29.5, 57), (13 + 7 * size, 1.5 + 4.5 * size, 12 + 8 * size), "fluid", SOFT, 1),
-                ((28 * np.sign(a), -24, 38), (3 + 4 * size, 2 + 3 * size, 7 + 6 * size), "fluid", SOFT, 1),
-            ],
-            "red marrow": lambda: [
-                ((14 * a, -3, 38 + 6 * b), (16, 14, 7 + 8 * size), "red_marrow", BONE, 0.9),
-                ((14 * b, 4, -26 + 4 * a), (14, 12, 5 + 6 * size), "red_marrow", BONE, 0.7),
-            ],
-            "fat pad oedema": lambda: [
-                ((10 * a, -28 + 2 * b, 12 + 5 * c), (6 + 4 * size, 3 + 3 * size, 5 + 4 * size), "oedema", FAT, 0.7),
-            ],
-            "bursa": lambda: [
-                ((24 + 2 * a, 38 + 2 * b, 13 + 4 * c), np.array((3, 3, 6)) * (0.7 + size), "fluid", SOFT, 1),
-            ],
-            "scar": lambda: [
-                ((8 * a, -30, 10 + 6 * b), (2 + 3 * size, 8, 2 + 2 * size), "scar", FAT, 0.8),
-            ],
-            "bright vessels": lambda: [
-                ((-3 + 2 * a, 38, 10 * b), (4, 4, 40), "fluid", VESSEL, 0.6 + 0.4 * size),
-                ((47, 28, 0), (6, 8, 60), "fluid", VESSEL, 0.6),
-            ],
-            "perimeniscal recess": lambda: [
-                ((36 * np.sign(a), 6 + 14 * b, 5 + 2 * c), (1.5 + 1.5 * size, 8 + 5 * size, 2 + 2 * size), "fluid", SOFT, 0.9),
-            ],
-            "screw": lambda: [
-                ((3 + 4 * a, -4, -18 + 4 * b), (4, 4, 10), "metal", BONE, 1),
-            ],
-        }[variant.kind]():
-            self.spot(np.array(centre), np.array(radii), tissue, on, strength)
-
-    def spot(self, centre, radii, tissue: str, on: tuple[str, ...], strength: float) -> None:
-        """A cloudy ellipsoid of a tissue, only on others, unrecorded."""
-        region = self.canvas.region(centre - 1.4 * radii, centre + 1.4 * radii)
-        cloud = 0.2 * self.canvas.texture("cloud", region.box)
-        f = ellipsoid(region, centre, radii) / float(radii.min()) + cloud
-        share = np.clip(0.5 - 2.5 * f, 0, 1) * strength * self.is_tissue(region, *on)
-        self.change("", region, share, tissue, record=False)
+        for spot in spots(variant):
+            centre, radii = np.array(spot.centre), np.array(spot.radii)
+            region = self.canvas.region(centre - 1.4 * radii, centre + 1.4 * radii)
+            cloud = 0.2 * self.canvas.texture("cloud", region.box)
+            f = ellipsoid(region, centre, radii) / float(radii.min()) + cloud
+            share = np.clip(0.5 - 2.5 * f, 0, 1) * spot.strength * self.is_tissue(region, *spot.on)
+            self.change("", region, share, spot.tissue, record=False)
 
     def share_maps(self):
         """Lesion code -> list of (box, share of each voxel), in rising order of the codes."""

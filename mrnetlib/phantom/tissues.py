@@ -1,9 +1,9 @@
 """What each tissue looks like in the three series, and how one scanner differs from another.
 
 Signals are relative to the brightest normal tissue of the series, roughly 0 to 1. They follow the
-textbook order of the weightings: T2 fast spin echo (fluid bright, fat still fairly bright, muscle
-dark), T1 (fat and marrow bright, muscle intermediate, fluid dark) and fat-suppressed proton
-density (fluid bright, cartilage intermediate, fat and marrow dark).
+textbook order of the weightings: fat-suppressed T2 (fluid bright, the rest dark), T1 (fat and
+marrow bright, muscle intermediate, fluid dark) and fat-suppressed proton density (fluid bright,
+cartilage intermediate, fat and marrow dark).
 """
 
 from dataclasses import dataclass
@@ -13,35 +13,35 @@ import numpy as np
 #: Order of the contrasts in every signal table: that of the planes they belong to.
 CONTRASTS = {"sagittal": 0, "coronal": 1, "axial": 2}
 
-#: name -> (sagittal T2, coronal T1, axial PD fat-suppressed)
+#: name -> (sagittal T2 fat-suppressed, coronal T1, axial PD fat-suppressed)
 SIGNALS = {
     "air": (0.0, 0.0, 0.0),
-    "fat": (0.80, 0.96, 0.15),
-    "skin": (0.30, 0.38, 0.36),
-    "fascia": (0.25, 0.35, 0.16),
-    "muscle": (0.17, 0.36, 0.33),
-    "vessel": (0.10, 0.20, 0.62),
-    "nerve": (0.36, 0.46, 0.42),
+    "fat": (0.22, 0.96, 0.15),
+    "skin": (0.32, 0.38, 0.36),
+    "fascia": (0.16, 0.35, 0.16),
+    "muscle": (0.24, 0.36, 0.33),
+    "vessel": (0.16, 0.20, 0.62),
+    "nerve": (0.34, 0.46, 0.42),
     "tendon": (0.06, 0.08, 0.08),
     "ligament": (0.07, 0.10, 0.10),
     "acl": (0.13, 0.20, 0.18),
     "meniscus": (0.06, 0.10, 0.09),
-    "femoral_cartilage": (0.38, 0.46, 0.60),
-    "tibial_cartilage": (0.38, 0.46, 0.60),
-    "patellar_cartilage": (0.40, 0.46, 0.62),
+    "femoral_cartilage": (0.44, 0.46, 0.60),
+    "tibial_cartilage": (0.44, 0.46, 0.60),
+    "patellar_cartilage": (0.46, 0.46, 0.62),
     "fluid": (1.05, 0.26, 1.08),
     "cortex": (0.04, 0.06, 0.05),
-    "femur": (0.60, 0.84, 0.17),
-    "tibia": (0.60, 0.84, 0.17),
-    "fibula": (0.60, 0.84, 0.17),
-    "patella": (0.60, 0.84, 0.17),
-    "oedema": (0.86, 0.36, 0.86),
+    "femur": (0.20, 0.84, 0.17),
+    "tibia": (0.20, 0.84, 0.17),
+    "fibula": (0.20, 0.84, 0.17),
+    "patella": (0.20, 0.84, 0.17),
+    "oedema": (0.80, 0.30, 0.86),
     "torn_fibre": (0.42, 0.40, 0.52),
     "cleft": (0.95, 0.34, 1.0),
     # What fills an old tear, and the marrow that still makes blood: short echoes show the one, T1
     # and fat suppression the other.
     "granulation": (0.30, 0.58, 0.46),
-    "red_marrow": (0.50, 0.58, 0.30),
+    "red_marrow": (0.34, 0.58, 0.30),
     "scar": (0.12, 0.20, 0.20),
     "metal": (0.0, 0.0, 0.0),
 }
