@@ -14,12 +14,10 @@ import functools
 import sys
 from pathlib import Path
 
-from mrnetlib import provenance
 from mrnetlib import settings as settings_of
 from mrnetlib import study as studies
 from mrnetlib.files import code_digest
 from mrnetlib.names import SPLITS, fused_path, history_path, prediction_path
-from mrnetlib.variants import recipes
 
 # The file rather than the name, which may be 007: Snakemake takes that for a number.
 NAME = config.get("study", "phantom").removeprefix("studies/").removesuffix(".yaml")
@@ -30,8 +28,9 @@ UNIT = "{architecture}", "{plane}", "{task}"
 PREDICTIONS = prediction_path(RESULTS, *UNIT).as_posix()
 HISTORY = history_path(RESULTS, *UNIT).as_posix()
 FUSED = fused_path(RESULTS, *UNIT[::2]).as_posix()
-MRNETLIB = f'"{sys.executable}" -m mrnetlib'
-NOTEBOOK = f"{MRNETLIB} notebook --study {STUDY.name}"
+# What a rule's `shell` puts in with {NAME:q}: no folder's name reaches a shell without its quotes.
+MRNETLIB = [sys.executable, "-m", "mrnetlib"]
+NOTEBOOK = [*MRNETLIB, "notebook", "--study", STUDY.name]
 
 # Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.
 MAY_USE_GPU = int(SETTINGS.device != "cpu")
@@ -42,7 +41,12 @@ workflow.global_resources.setdefault("gpu", 1)
 def settings(*steps):
     """The settings that these steps read, as text for a rule's `params`."""
     names = dict.fromkeys(name for step in steps for name in settings_of.keys_of(step))
-    return [f"{name}={getattr(SETTINGS, name)}" for name in names]
+    return [as_param(f"{name}={getattr(SETTINGS, name)}") for name in names]
+
+
+def as_param(text):
+    """Text in which Snakemake finds no wildcards, whatever a user's folder is called."""
+    return text.replace("{", "<").replace("}", ">")
 
 
 @functools.cache
@@ -155,9 +159,9 @@ rule exams:
     params:
         settings("exams"),
         code("00_exams", "dicom", "phantom", "exams"),
-        folder="" if SETTINGS.data == "phantom" else str(STUDY.exams),
+        folder="" if SETTINGS.data == "phantom" else as_param(str(STUDY.exams)),
     threads: workflow.cores
-    shell: "{NOTEBOOK} 00_exams"
+    shell: "{NOTEBOOK:q} 00_exams"
 
 
 rule preprocessing:
@@ -168,7 +172,7 @@ rule preprocessing:
         f"{RESULTS}/baseline.csv",
         f"{DATA}/runs/01_preprocessing.json",
     params: settings("preprocessing"), code("01_preprocessing", "exams", "evaluation/baseline"),
-    shell: "{NOTEBOOK} 01_preprocessing"
+    shell: "{NOTEBOOK:q} 01_preprocessing"
 
 
 # The pictures of the two steps before stand in rules of their own, so that they are drawn again
@@ -178,14 +182,14 @@ rule pictures_of_exams:
     input: f"{DATA}/exams.csv",
     output: update(figures("labels", "exam", "pipeline")), update(f"{RESULTS}/00_exams.html"),
     params: drawing(),
-    shell: "{NOTEBOOK} 00_exams --redraw {output:q}"
+    shell: "{NOTEBOOK:q} 00_exams --redraw {output:q}"
 
 
 rule pictures_of_preprocessing:
     input: f"{DATA}/landmarks.json",
     output: update(figures("histograms")), update(f"{RESULTS}/01_preprocessing.html"),
     params: drawing(),
-    shell: "{NOTEBOOK} 01_preprocessing --redraw {output:q}"
+    shell: "{NOTEBOOK:q} 01_preprocessing --redraw {output:q}"
 
 
 rule pretraining:
@@ -197,7 +201,7 @@ rule pretraining:
     params: settings("pretraining"), code("training"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
-    shell: "{MRNETLIB} pretrain {wildcards.architecture} --study {STUDY.name}"
+    shell: "{MRNETLIB:q} pretrain {wildcards.architecture} --study {STUDY.name}"
 
 
 rule training:
@@ -212,7 +216,7 @@ rule training:
     # The slowest networks first, so that no core is idle at the end.
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
     shell:
-        "{NOTEBOOK} 02_per_plane_training -p architecture={wildcards.architecture} "
+        "{NOTEBOOK:q} 02_per_plane_training -p architecture={wildcards.architecture} "
         "-p planes={wildcards.plane}"
 
 
@@ -227,7 +231,7 @@ rule fusion:
         f"{DATA}/runs/03_fusion.json",
         f"{RESULTS}/03_fusion.html",
     params: settings("fusion"), code("03_fusion", "fusion", "evaluation"), drawing(),
-    shell: "{NOTEBOOK} 03_fusion"
+    shell: "{NOTEBOOK:q} 03_fusion"
 
 
 rule comparison:
@@ -244,13 +248,13 @@ rule comparison:
         f"{DATA}/runs/04_single_vs_multi_view.json",
         f"{RESULTS}/04_single_vs_multi_view.html",
     params: settings("comparison"), code("04_single_vs_multi_view", "evaluation"), drawing(),
-    shell: "{NOTEBOOK} 04_single_vs_multi_view"
+    shell: "{NOTEBOOK:q} 04_single_vs_multi_view"
 
 
 rule provenance:
     input: RUNS,
     output: f"{RESULTS}/provenance.json",
-    run: provenance.collect(STUDY, [STUDY.root / name for name in input])
+    shell: "{MRNETLIB:q} provenance --study {STUDY.name} {input:q}"
 
 
 # From here on: what `make choices` adds. Nothing above depends on it.
@@ -279,10 +283,10 @@ rule choices_preparation:
     params:
         settings("preprocessing", "pretraining"),
         code("exams", "training", "variants/recipes", "variants/retrain"),
-        weights=SETTINGS.weights,
+        weights=as_param(SETTINGS.weights),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
-    shell: "{MRNETLIB} retrain --study {STUDY.name}"
+    shell: "{MRNETLIB:q} retrain --study {STUDY.name}"
 
 
 rule retraining:
@@ -295,7 +299,7 @@ rule retraining:
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
-    shell: "{MRNETLIB} retrain {wildcards.architecture} {wildcards.plane} --study {STUDY.name}"
+    shell: "{MRNETLIB:q} retrain {wildcards.architecture} {wildcards.plane} --study {STUDY.name}"
 
 
 rule choices_notebook:
@@ -315,7 +319,7 @@ rule choices_notebook:
         settings("fusion", "comparison", "choices"),
         code("06_choices_that_move_the_number", "fusion", "evaluation", "variants"),
         drawing(),
-    shell: "{NOTEBOOK} 06_choices_that_move_the_number"
+    shell: "{NOTEBOOK:q} 06_choices_that_move_the_number"
 
 
 rule choices_provenance:
@@ -324,4 +328,4 @@ rule choices_provenance:
         retrained(f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json"),
         f"{DATA}/runs/06_choices_that_move_the_number.json",
     output: f"{RESULTS}/choices/provenance.json",
-    run: provenance.collect(recipes.inside(STUDY), [STUDY.root / name for name in input])
+    shell: "{MRNETLIB:q} provenance --choices --study {STUDY.name} {input:q}"

@@ -61,6 +61,13 @@ def build_parser() -> argparse.ArgumentParser:
     retrain.add_argument("architecture", nargs="?", help="for example alexnet")
     retrain.add_argument("plane", nargs="?", help="without: prepare what the variants start from")
 
+    provenance = commands.add_parser(
+        "provenance", parents=[of_study], help="gather what the runs of a study noted"
+    )
+    provenance.set_defaults(run=_provenance)
+    provenance.add_argument("--choices", action="store_true", help="of its variants instead")
+    provenance.add_argument("notes", type=Path, nargs="+", help="files in data/<study>/runs/")
+
     check = commands.add_parser("check", help="validate a folder in MRNet's layout")
     check.set_defaults(run=_check)
     check.add_argument("folder")
@@ -241,6 +248,18 @@ def _retrain(arguments: argparse.Namespace) -> int:
     run = "_".join(["choices", *(unit.values() or ["preparation"])])
     with noted(chosen, run, "choices", unit):
         retrain.retrain(chosen, *unit.values()) if unit else retrain.prepare(chosen)
+    return 0
+
+
+def _provenance(arguments: argparse.Namespace) -> int:
+    from mrnetlib import provenance, study
+
+    chosen = study.load(arguments.study)
+    if arguments.choices:
+        from mrnetlib.variants import recipes
+
+        chosen = recipes.inside(chosen)
+    provenance.collect(chosen, arguments.notes)
     return 0
 
 

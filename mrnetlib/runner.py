@@ -65,12 +65,17 @@ def notebook_path(study: Study, name: str) -> Path:
     return path
 
 
+def for_papermill(path: Path) -> str:
+    """A path as papermill takes it, which puts parameters in at braces: a folder may have some."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
 def complete(study: Study, path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a run: those given, and the study's own name, planes and tasks.
 
     One that the notebook does not have is refused; papermill would only log it.
     """
-    known = list(papermill.inspect_notebook(str(path)))
+    known = list(papermill.inspect_notebook(for_papermill(path)))
     for name in given:
         if name not in known:
             raise InputError(f"{path.name}: no parameter '{name}'. {did_you_mean(name, known)}")
@@ -137,7 +142,7 @@ def execute(path: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
         os.environ[variable] = os.pathsep.join(filter(None, known))
     try:
         return papermill.execute_notebook(
-            str(path),
+            for_papermill(path),
             None,
             parameters=parameters,
             cwd=str(path.parent),

@@ -23,8 +23,10 @@ from mrnetlib.training.progress import Step
 
 @pytest.fixture
 def study(tmp_path):
-    """A study without exams."""
-    return Study("own", Settings(description="a toy", data="phantom", device="cpu"), tmp_path)
+    """A study without exams, in a folder whose name would be taken for code."""
+    root = tmp_path / "it's (a) $HOME; {b}"
+    root.mkdir()
+    return Study("own", Settings(description="a toy", data="phantom", device="cpu"), root)
 
 
 def test_a_traceback_reaches_the_terminal(study):
