@@ -78,6 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--fit-on", type=Path, metavar="TRAIN", help="such a CSV, to fit the planes' fusion on"
     )
+    evaluate.add_argument(
+        "--columns", type=lambda words: words.split(","), metavar="NAMES",
+        help="of files without a header, or .npy, as in label,axial,coronal,sagittal",
+    )  # fmt: skip
+    evaluate.add_argument("--labels", type=Path, metavar="CSV", help="of TEST, where it has none")
+    evaluate.add_argument("--fit-labels", type=Path, metavar="CSV", help="of TRAIN")
 
     convert = commands.add_parser(
         "convert", aliases=["preprocess"], help="DICOM studies -> exams in MRNet's layout"
@@ -272,8 +278,10 @@ def _check(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from mrnetlib.evaluation import evaluate
 
-    train = evaluate.read(arguments.fit_on) if arguments.fit_on else None
-    table = evaluate.measured(evaluate.read(arguments.test), train)
+    columns, train = arguments.columns, None
+    if arguments.fit_on:
+        train = evaluate.read(arguments.fit_on, columns, arguments.fit_labels)
+    table = evaluate.measured(evaluate.read(arguments.test, columns, arguments.labels), train)
     print(table.to_string(index=False, float_format="{:.4f}".format))
     return 0
 

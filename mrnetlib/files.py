@@ -1,6 +1,7 @@
 """Files written whole or not at all, digests of files and of code, and the one error users see."""
 
 import ast
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -87,6 +88,51 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Write an array as ``.npy``, never pickled."""
     with written_whole(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)
+
+
+#: What files that are no text begin with.
+_NO_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or a zip",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "a gzipped file",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\x93NUMPY": "a NumPy array",
+}
+
+
+def read_text(path: Path, remedy: str, latin: bool = True) -> str:
+    """The text of a table as people have it: UTF-8 or UTF-16, with or without a mark.
+
+    Parameters
+    ----------
+    remedy : what to do about a file that cannot be read: a sentence.
+    latin : whether other bytes are taken for the Latin of Windows.
+
+    Raises
+    ------
+    InputError
+        For a missing file, a folder, and what is no text, by its kind.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        there = not isinstance(error, FileNotFoundError)
+        why = "a folder" if Path(path).is_dir() else "not found"
+        why = f"cannot be read ({error.strerror})" if there and why != "a folder" else why
+        raise InputError(f"{path}: {why}. {remedy}") from None
+    for start, kind in _NO_TEXT.items():
+        if content.startswith(start):
+            raise InputError(f"{path}: is {kind}, not a CSV. Save it as CSV (UTF-8).")
+    encodings = ["utf-8-sig", "cp1252"] if latin else ["utf-8-sig"]
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings = ["utf-16"]
+    elif b"\0" in content[:200]:
+        encodings = ["utf-16-le" if content[1:2] == b"\0" else "utf-16-be"]
+    for encoding in encodings:
+        with contextlib.suppress(UnicodeDecodeError):
+            return content.decode(encoding)
+    raise InputError(f"{path}: not text in UTF-8 or UTF-16. Save it as CSV (UTF-8).")
 
 
 def read_json(path: Path) -> Any:

@@ -199,7 +199,7 @@ BAD = {
     "double": ((HEAD + "a,train,0,0,0\n" * 2).encode(), r"exam a has 2 lines \(2, 3\)"),
     "workbook": (b"PK\x03\x04" + bytes(99), "is an Excel workbook"),
     "old workbook": (b"\xd0\xcf\x11\xe0" + bytes(99), "is an old Excel workbook"),
-    "pictures": (b"\xff\xfe\x00\xd8\x00", "neither UTF-8 nor UTF-16"),
+    "pictures": (b"\xff\xfe\x00\xd8\x00", "not text in UTF-8 or UTF-16"),
     "huge": ((HEAD + "a" * 200_000 + ",train,0,0,0\n").encode(), "line 2: field larger"),
 }
 
@@ -216,5 +216,5 @@ def test_labels_that_are_not_there_are_an_input_error(tmp_path, capsys):
     study(tmp_path / "in" / "a", 1)
     words = [str(tmp_path / "in"), str(tmp_path / "out"), "--labels", str(tmp_path / "none.csv")]
     assert main(["preprocess", *words]) == 1
-    assert "none.csv: it is not there" in capsys.readouterr().err
+    assert "none.csv: not found" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

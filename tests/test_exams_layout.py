@@ -53,7 +53,7 @@ def test_windows_line_ends_and_byte_order_mark_are_read(tmp_path):
         ("0000,1\n0001\n", "line 2: found '0001'"),
         ("0000,1\n0000,0\n", "line 2: exam 0000 is labelled twice"),
         ("", "empty"),
-        ("\x89PNG\x00\xff", "not text in UTF-8 or UTF-16"),
+        ("\x89PNG\x00\xff", "is a picture, not a CSV"),
     ],
 )
 def test_bad_label_files_are_named_with_their_line(exams_folder, text, message):
@@ -201,7 +201,7 @@ def test_other_label_files_are_named_for_what_they_are(tmp_path, content, messag
 
 def test_a_label_file_that_is_a_folder_is_named(tmp_path):
     layout.label_path(tmp_path, "train", TASKS[0]).mkdir()
-    with pytest.raises(InputError, match=r"train-abnormal\.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"train-abnormal\.csv: a folder"):
         layout.read_labels(tmp_path, "train")
 
 

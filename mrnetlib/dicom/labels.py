@@ -8,21 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mrnetlib.dicom.archives import SUFFIXES, File, why
-from mrnetlib.files import InputError
+from mrnetlib.dicom.archives import SUFFIXES, File
+from mrnetlib.files import InputError, read_text
 from mrnetlib.names import MRNET_FOLDERS, TASKS
 
 _COLUMNS = ("exam", "split", *TASKS)
 _VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}
 _PACKED = (".zip", ".tar", ".tgz", ".gz", *SUFFIXES)
-
-#: What files that are no text begin with.
-_NO_TEXT = {
-    b"PK\x03\x04": "an Excel workbook or a zip",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x1f\x8b": "a gzipped file",
-    b"%PDF": "a PDF",
-}
 
 
 def read_labels(path: Path) -> list[dict[str, Any]]:
@@ -36,7 +28,7 @@ def read_labels(path: Path) -> list[dict[str, Any]]:
     InputError
         Names the line and what stands there.
     """
-    lines = _text(Path(path)).splitlines()
+    lines = read_text(Path(path), "Give a CSV with labels.").splitlines()
     at = next((n for n, line in enumerate(lines) if line.strip()), None)
     if at is None:
         raise InputError(f"{path}: is empty. Expected the columns {','.join(_COLUMNS)}.")
@@ -60,28 +52,6 @@ def _cells(path: Path, reader) -> Iterator[list[str]]:
             yield [cell.strip() for cell in cells]
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}. Mend the line.") from None
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {why(error)}. Give a CSV with labels.") from None
-    for start, kind in _NO_TEXT.items():
-        if content.startswith(start):
-            raise InputError(f"{path}: is {kind}, not a CSV. Save it as CSV (UTF-8).")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    elif b"\0" in content[:200]:
-        encodings = ["utf-16-le" if content[1:2] == b"\0" else "utf-16-be"]
-    else:
-        encodings = ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InputError(f"{path}: its text is neither UTF-8 nor UTF-16. Save it as CSV (UTF-8).")
 
 
 def _header(path: Path, cells: list[str]) -> dict[str, int]:

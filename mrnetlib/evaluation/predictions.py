@@ -42,23 +42,28 @@ class Form:
     both_classes: bool = False  # refuse labels of one class only
 
 
-def read_columns(path: Path, form: Form) -> pd.DataFrame:
+def _names(table: pd.DataFrame, form: Form) -> list[str]:
+    """The names of a file's columns without outer spaces, in lower case."""
+    names = [str(column).strip().casefold() for column in table.columns]
+    return [form.aliases.get(name, name) for name in names]
+
+
+def read_columns(path: Path, form: Form, table: pd.DataFrame | None = None) -> pd.DataFrame:
     """The columns that a file has to hold, their values not yet checked.
 
-    Names of columns are taken without outer spaces and in lower case.
+    `table` is what the file holds where it has been read already, its numbers perhaps as text.
     """
     try:
-        header = pd.read_csv(path, nrows=0).columns
-        names = [str(column).strip().casefold() for column in header]
-        names = [form.aliases.get(name, name) for name in names]
-        text = {raw: str for raw, name in zip(header, names, strict=True) if name in TEXT}
-        table = pd.read_csv(path, dtype=text)
+        if table is None:
+            header = pd.read_csv(path, nrows=0)
+            kinds = zip(header.columns, _names(header, form), strict=True)
+            table = pd.read_csv(path, dtype={raw: str for raw, name in kinds if name in TEXT})
     except FileNotFoundError:
         raise InputError(f"{path}: not found. {form.remedy}") from None
     except (OSError, ValueError) as error:  # a folder, empty, not text, ragged
         raise InputError(f"{path}: not a readable CSV ({error}). {form.remedy}") from None
-    table.columns = names
-    lacking = {name: value for name, value in form.filled.items() if name not in names}
+    table.columns = _names(table, form)
+    lacking = {name: value for name, value in form.filled.items() if name not in table}
     table = table.assign(**lacking)
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
@@ -82,8 +87,8 @@ def _refuse(path: Path, table: pd.DataFrame, column: str, strange: Any, expected
         raise InputError(f"{path}: {place} has {column} {row[column]}, expected {expected}")
 
 
-def read_file(path: Path, form: Form) -> pd.DataFrame:
-    """A file of predictions.
+def read_file(path: Path, form: Form, table: pd.DataFrame | None = None) -> pd.DataFrame:
+    """A file of predictions, or what `table` holds, which is what has been read of it.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def read_file(path: Path, form: Form) -> pd.DataFrame:
         Naming the file, and the exam where it is about one: for a file that is missing or no CSV,
         a missing column, a value out of range, and an exam that is listed twice.
     """
-    table = read_columns(path, form)
+    table = read_columns(path, form, table)
     if "split" in table:
         words = f"{' or '.join(SPLITS)}. {form.remedy}"
         _refuse(path, table, "split", ~table["split"].isin(SPLITS), words)

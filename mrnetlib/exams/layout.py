@@ -10,7 +10,6 @@ MRNet's 120 `valid` exams are this study's test exams. Volumes that come through
 lie in the same layout as uint16 and become uint8 when they are standardized.
 """
 
-import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from mrnetlib.files import InputError, write_array, write_text
+from mrnetlib.files import InputError, read_text, write_array, write_text
 from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 
 VOLUME_DTYPES = ("uint8", "uint16")
@@ -39,26 +38,11 @@ def volume_path(folder: Path, split: str, plane: str, exam: str) -> Path:
     return Path(folder) / folder_of_split / plane / f"{exam}.npy"
 
 
-def _label_lines(path: Path) -> list[str]:
-    """The lines of a label file, UTF-8 or UTF-16, with or without a byte order mark."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: not found. Expected one label file per task and split, lines '0000,1'."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return content.decode("utf-16" if wide else "utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not text in UTF-8 or UTF-16. Save it as UTF-8.") from None
-
-
-def _read_label_file(path: Path) -> pd.Series:
+def read_label_file(path: Path) -> pd.Series:
+    """One task's labels, 0 or 1, by exam; `read_labels` says what is refused."""
     labels: dict[str, int] = {}
-    for number, line in enumerate(_label_lines(path), 1):
+    remedy = "Expected one label file per task and split, lines '0000,1'."
+    for number, line in enumerate(read_text(path, remedy, latin=False).splitlines(), 1):
         if not line.strip():
             continue
         fields = [field.strip(" \t\"'") for field in re.split("[,;\t]", line)]
@@ -92,7 +76,7 @@ def read_labels(folder: Path, split: str) -> pd.DataFrame:
         For a missing or empty file, a header line, a label other than 0 and 1, an exam listed
         twice, or tasks that do not label the same exams.
     """
-    columns = {task: _read_label_file(label_path(folder, split, task)) for task in TASKS}
+    columns = {task: read_label_file(label_path(folder, split, task)) for task in TASKS}
     exams = columns[TASKS[0]].index
     for task in TASKS[1:]:
         odd = exams.symmetric_difference(columns[task].index)
