@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mrnetlib.files import InputError
+from mrnetlib.parallel import end_with_parent, stoppable
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -317,13 +318,15 @@ def main(words: list[str] | None = None) -> int:
         if not arguments.command:
             parser.print_help(sys.stderr)
             return 2
-        return arguments.run(arguments)
+        end_with_parent()
+        with stoppable():
+            return arguments.run(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped; run the same command to go on from here", file=sys.stderr)
-        return 130
+        return 128 + getattr(stop, "number", signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ import ast
 import codecs
 import contextlib
 import errno
+import getpass
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -143,6 +146,95 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not found. Run the step that writes it first.") from None
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}). Make it again.") from None
+
+
+def refuse_read_only(*folders: Path) -> None:
+    """An `InputError` for the first folder in which, or in whose place, nothing can be written."""
+    for folder in folders:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK)):
+            raise InputError(
+                f"{folder}: cannot be written, because {there} is read only for you or no folder. "
+                "Copy the study's whole folder to a place of your own, and run it there."
+            )
+
+
+@contextlib.contextmanager
+def locked(path: Path, refused: Callable[[str], str]) -> Iterator[BinaryIO]:
+    """Hold a lock file; the system frees it when this process ends, however it does.
+
+    Parameters
+    ----------
+    refused : what to say where another process holds it, from words that say who that is.
+
+    Raises
+    ------
+    InputError
+        Where another process holds it, or its folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _held(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
+    if file is None:
+        holder = "unknown"
+        with contextlib.suppress(OSError):  # it may have ended just now
+            holder = path.read_text(encoding="utf-8", errors="replace").strip() or holder
+        raise InputError(refused(f"process {holder}"))
+    try:
+        file.truncate(0)
+        file.write(f"{_this_process()}\n".encode())
+        file.flush()
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            if os.name == "nt":
+                file.close()  # Windows removes no open file
+            path.unlink()
+        file.close()
+
+
+def _this_process() -> str:
+    user = "an unknown user"
+    with contextlib.suppress(OSError, KeyError, ImportError):  # a container may know no names
+        user = getpass.getuser()
+    since = time.strftime("%Y-%m-%d %H:%M")
+    return f"{os.getpid()} of {user} on {platform.node()} since {since}"
+
+
+def _held(path: Path) -> BinaryIO | None:
+    """The lock file, open and locked; None where another process has it."""
+    while True:
+        file = path.open("a+b")
+        if not _lock(file):
+            file.close()
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # who held it has removed it since; what we hold is not what others see
+
+
+def _lock(file: BinaryIO) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        file.seek(1 << 20)  # beyond the text, so that others can read it
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that knows no locks
+        return True
+    return True
 
 
 def sha256(path: Path) -> str:

@@ -1,16 +1,21 @@
-"""Work spread over processes in a fixed order, one process's end being one task's failure."""
+"""Work over processes: tasks in a fixed order, and a group of processes that ends as one."""
 
 import contextlib
 import multiprocessing
 import os
+import platform
 import signal
+import subprocess
+import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
+import psutil
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -18,6 +23,12 @@ from mrnetlib.files import InputError
 
 #: Seconds that a process is given to end before it is killed.
 PATIENCE = 5.0
+
+#: Seconds between two looks at a group of processes.
+EVERY = 0.5
+
+#: The environment variable with the process that others end with, and its machine.
+PARENT_VARIABLE = "MRNETLIB_PARENT"
 
 
 class Stopped(KeyboardInterrupt):
@@ -49,6 +60,99 @@ def stoppable() -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[list[int]]:
+    """A list that grows by every signal to end inside the block, instead of what it would do."""
+    numbers: list[int] = []
+    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    for one in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
+        if one and signal.getsignal(one) != signal.SIG_IGN:  # as nohup has it
+            before[one] = signal.getsignal(one)
+    try:
+        for one in before:
+            signal.signal(one, lambda number, _: numbers.append(number))
+        yield numbers
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def attend(
+    command: Sequence[str], look: Callable[[bool], None] = lambda stopped: None, **how: Any
+) -> int:
+    """Run a command as a group of processes that ends as one; gives its exit status.
+
+    Ctrl-C, or SIGINT to this process, is passed on to the group, which has files to finish and
+    kernels to end. A second one, and any other signal to end, gives it `PATIENCE` seconds. When
+    this process is killed, those of the group that call `end_with_parent` end it.
+
+    Parameters
+    ----------
+    look : called every `EVERY` seconds; it is told whether a signal has come.
+    how : for `subprocess.Popen`.
+    """
+    how["env"] = how.get("env", os.environ) | {PARENT_VARIABLE: f"{os.getpid()}@{platform.node()}"}
+    with heard() as signals:
+        group = subprocess.Popen(command, start_new_session=True, **how)
+        status, told = None, False
+        try:
+            while status is None:
+                if signals and not told:
+                    told = True
+                    print("stopping; the same command goes on from here", file=sys.stderr)
+                    if signals[0] == signal.SIGINT:
+                        _signal_group(group.pid, signal.SIGINT)
+                look(told)
+                if told and signals != [signal.SIGINT]:
+                    break
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    status = group.wait(EVERY)
+        finally:
+            _end_group(group)
+    status = group.wait()
+    return 128 + signals[0] if status and signals else status
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Whether there was a process of the group to signal; Windows has told them already."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(group, number)
+            return True
+    return False
+
+
+def _end_group(leader: subprocess.Popen) -> None:
+    """Interrupt a group, whether or not its leader has ended, and kill what stays."""
+    end = time.monotonic() + PATIENCE
+    there = _signal_group(leader.pid, signal.SIGINT)
+    while there and time.monotonic() < end:
+        time.sleep(EVERY / 10)
+        leader.poll()
+        there = _signal_group(leader.pid, 0)
+    if there:
+        _signal_group(leader.pid, signal.SIGKILL)
+
+
+def end_with_parent() -> None:
+    """Interrupt, then kill this process when the one that `attend` names to its group has ended.
+
+    Where none is named, or one on another machine, nothing is watched."""
+    number, _, node = os.environ.get(PARENT_VARIABLE, "").partition("@")
+    if number and node == platform.node() and os.name != "nt":
+        threading.Thread(target=_end_after, args=(int(number),), daemon=True).start()
+
+
+def _end_after(number: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(number)
+        while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(EVERY)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(PATIENCE)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def cores() -> int:

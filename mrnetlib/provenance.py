@@ -18,7 +18,7 @@ from urllib.parse import quote
 import yaml
 
 from mrnetlib.evaluation.agreement import other_settings, read_note
-from mrnetlib.files import InputError, code_digest, read_json, write_json
+from mrnetlib.files import InputError, code_digest, read_json, refuse_read_only, write_json
 from mrnetlib.parallel import cores
 from mrnetlib.study import Study
 from mrnetlib.training import progress
@@ -245,6 +245,7 @@ def noted(study: Study, run: str, step: str, parameters: dict) -> Iterator[dict[
 
     In a chain all that it prints goes to ``data/<study>/logs/<run>.log``.
     """
+    refuse_read_only(study.data, study.results)
     log = study.data / "logs" / f"{run}.log"
     title = step + run.removeprefix(step).replace("_", " ")
     with progress.reported(run, log, title=title, parameters=parameters):

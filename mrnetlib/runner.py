@@ -8,11 +8,10 @@ step and training instead of a page for each job.
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,7 +26,8 @@ from rich.text import Text
 
 import mrnetlib
 from mrnetlib.evaluation import verify
-from mrnetlib.files import InputError, write_text
+from mrnetlib.files import InputError, locked, refuse_read_only, write_text
+from mrnetlib.parallel import attend
 from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
 from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study
@@ -37,8 +37,11 @@ from mrnetlib.variants.recipes import check
 #: ipykernel 7 warns on every start about settings that papermill cannot make.
 QUIET_KERNEL = ["--log-level=40"]
 
-#: Seconds between two looks at what a chain has told.
-EVERY = 0.5
+#: Snakemake, that ends with the process which runs it.
+SNAKEMAKE = (
+    "from mrnetlib.parallel import end_with_parent; end_with_parent(); "
+    "from snakemake.cli import main; main()"
+)
 
 #: The rules of a Snakefile, and in Snakemake's log the plan and a job that begins, ends or fails.
 RULE = re.compile(r"^rule (\w+):", re.MULTILINE)
@@ -252,50 +255,45 @@ class Show:
         return Group(Text(f"{self.study.name}, logs in {logs}", "bold"), steps, trainings)
 
 
-def wait_for(process: subprocess.Popen, look: Callable[[bool], None] = lambda stopped: None) -> int:
-    """Wait for Snakemake, also after Ctrl-C: it has its jobs to end and its lock to give back.
-
-    Twice a second `look` is told whether Ctrl-C was pressed.
-    """
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    told = False
-    try:
-        while True:
-            if pressed and not told:
-                print("stopping; the same command goes on from here", file=sys.stderr)
-                told = True
-            look(told)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(EVERY)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def run_chain(study: Study, target: str, cores: int | None, dry_run: bool, verbose: bool) -> int:
     """Run what is missing of a target of the Snakefile and return the exit status.
 
     Snakemake orders the steps, runs as many at a time as there are cores, and goes on where an
     earlier run stopped. What it prints is shown as it is with `dry_run` or `verbose`, and else goes
-    to ``data/<study>/logs/snakemake.log``.
+    to ``data/<study>/logs/snakemake.log``. A study is refused while another process runs it; the
+    system knows which do, so that nothing is left to unlock, however a run ended.
     """
+    refuse_read_only(study.root, study.data, study.results)
     cores = cores or os.cpu_count() or 1
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--rerun-incomplete"]
+    command = [sys.executable, "-c", SNAKEMAKE, "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--dry-run"] if dry_run else ["--quiet", "host", *["rules"] * verbose]
-    command += ["--config", f"study=studies/{study.name}.yaml", "--", target]
-    if dry_run or verbose:
-        return wait_for(subprocess.Popen(command, cwd=study.root))
+    command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--", target]
+    if dry_run:
+        return attend(command, cwd=study.root)
+    with locked(study.data / ".running", lambda who: refusal(study, who)) as lock:
+        # Snakemake holds the lock, too, for the moment that it outlives a process that is killed.
+        how = {"cwd": study.root, "pass_fds": [lock.fileno()] if os.name != "nt" else []}
+        return attend(command, **how) if verbose else shown(study, target, command, how)
+
+
+def refusal(study: Study, who: str) -> str:
+    """Why a study cannot be run now."""
+    return (
+        f"study {study.name}: {who} is running it. Wait for it, or stop it by Ctrl-C where it runs."
+    )
+
+
+def shown(study: Study, target: str, command: list[str], how: dict[str, Any]) -> int:
+    """Run Snakemake's command, show how far it is, and give its exit status."""
     log = study.data / "logs" / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mrnetlib-") as folder, log.open("w") as file:
         show = Show(study, target, log, Path(folder))
         told = os.environ | {progress.FOLDER_VARIABLE: folder, "TQDM_MININTERVAL": "10"}
+        how |= {"stdout": file, "stderr": subprocess.STDOUT, "env": told}
         with show.live or contextlib.nullcontext():
-            process = subprocess.Popen(
-                command, cwd=study.root, stdout=file, stderr=subprocess.STDOUT, env=told
-            )
-            status = wait_for(process, show.look)
+            status = attend(command, show.look, **how)
             show.look(show.stopped, status)
     return status
 

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mrnetlib import parallel
@@ -106,5 +107,94 @@ def test_signals_stop_once_and_leave_other_handlers(monkeypatch):
                 time.sleep(0.01)
         assert caught.value.number == signal.SIGTERM and heard == [1]
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_ctrl_c_is_told_once_and_to_what_looks_on(capsys):
+    command = [sys.executable, "-c", "import time; time.sleep(30)"]
+    seen = []
+
+    def look(stopped):
+        seen.append(stopped)
+        if len(seen) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    assert parallel.attend(command, look, stderr=subprocess.DEVNULL) == 130
+    assert seen[:2] == [False, True]
+    assert capsys.readouterr().err == "stopping; the same command goes on from here\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+#: A process that attends a child, which writes its number and after a SIGINT a note.
+ATTENDED = """
+import os, pathlib, sys, time
+from mrnetlib import parallel
+if len(sys.argv) == 2:
+    sys.exit(parallel.attend([sys.executable, __file__, sys.argv[1], "child"]))
+parallel.end_with_parent()
+here = pathlib.Path(sys.argv[1])
+(here / "part").write_text(str(os.getpid()))
+(here / "part").rename(here / "pid")
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    (here / "note").write_text("ended")
+    sys.exit(7)
+"""
+
+
+def attending(folder):
+    """The process that attends, and the number of the child once it is there."""
+    (folder / "attended.py").write_text(ATTENDED)
+    words = [sys.executable, str(folder / "attended.py"), str(folder)]
+    ours = os.environ | {"PYTHONPATH": str(Path(parallel.__file__).parent.parent)}
+    parent = subprocess.Popen(words, env=ours, stderr=subprocess.DEVNULL)
+    await_(lambda: (folder / "pid").exists())
+    return parent, int((folder / "pid").read_text())
+
+
+def await_(happens, seconds=60):
+    """Wait until something has happened."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@unix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_signal_to_the_parent_alone_ends_the_child_in_order(tmp_path, name):
+    number = getattr(signal, name)
+    parent, child = attending(tmp_path)
+    parent.send_signal(number)
+    assert parent.wait(60) == (-number if name == "SIGKILL" else 128 + number)
+    await_(lambda: not psutil.pid_exists(child))
+    assert (tmp_path / "note").read_text() == "ended"
+
+
+@unix
+def test_what_a_killed_leader_leaves_is_ended(tmp_path):
+    seconds = f"60.{os.getpid()}"
+    code = (
+        f"import os, subprocess; subprocess.Popen(['sleep', '{seconds}']); os.kill(os.getpid(), 9)"
+    )
+    assert parallel.attend([sys.executable, "-c", code]) == -signal.SIGKILL
+    await_(
+        lambda: (
+            not any(seconds in (p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"]))
+        )
+    )
+
+
+@unix
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with parallel.heard() as numbers:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+        assert numbers == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -2,7 +2,6 @@ import contextlib
 import io
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,41 +41,6 @@ def test_the_table_of_the_choices_is_theirs(study, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "what they moved" in shown
     assert "06_choices_that_move_the_number.html" in shown
-
-
-def test_ctrl_c_is_told_once_and_to_what_looks_on(capsys):
-    command = [sys.executable, "-c", "import time; time.sleep(1.2)"]
-    seen = []
-
-    def look(stopped):
-        seen.append(stopped)
-        signal.raise_signal(signal.SIGINT)
-
-    assert runner.wait_for(subprocess.Popen(command), look) == 0
-    assert seen[:2] == [False, True]
-    assert capsys.readouterr().err == "stopping; the same command goes on from here\n"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="process groups and SIGINT are POSIX's")
-def test_ctrl_c_waits_until_the_jobs_have_ended(tmp_path):
-    child = tmp_path / "child.py"
-    child.write_text(
-        "import pathlib, sys, time\n"
-        "try:\n    print('ready', flush=True)\n    time.sleep(30)\n"
-        "except KeyboardInterrupt:\n    time.sleep(1)\n"
-        "    pathlib.Path(sys.argv[1]).write_text('ended')\n    sys.exit(7)\n"
-    )
-    code = (
-        "import subprocess, sys; from mrnetlib.runner import wait_for; "
-        "sys.exit(wait_for(subprocess.Popen([sys.executable, *sys.argv[1:]])))"
-    )
-    words = [sys.executable, "-c", code, str(child), str(tmp_path / "note")]
-    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    assert parent.stdout.readline() == "ready\n"
-    os.killpg(parent.pid, signal.SIGINT)
-    assert parent.wait(20) == 7
-    assert (tmp_path / "note").read_text() == "ended"
 
 
 #: A chain of two steps, the second with two jobs.

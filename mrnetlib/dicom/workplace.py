@@ -14,8 +14,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from mrnetlib import files
 from mrnetlib.dicom.archives import File
 from mrnetlib.files import InputError, for_everyone, write_text
 from mrnetlib.parallel import Stopped
@@ -61,8 +62,8 @@ def request_digest(same: list[Any], landmarks: Path | None, studies: dict[str, l
         digest.update(path.read_bytes())
     if landmarks:
         digest.update(Path(landmarks).read_bytes())
-    for files in studies.values():
-        for file in files:
+    for members in studies.values():
+        for file in members:
             with contextlib.suppress(OSError):
                 known = Path(file.path).stat()
                 digest.update(f"{known.st_size} {known.st_mtime_ns} ".encode())
@@ -70,74 +71,16 @@ def request_digest(same: list[Any], landmarks: Path | None, studies: dict[str, l
     return digest.hexdigest()
 
 
-@contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold ``.OUT.lock`` beside `out`; the system frees it when this process ends, however it does.
-
-    Raises
-    ------
-    InputError
-        Where another process holds it, or its folder cannot be written.
-    """
+def locked(out: Path) -> contextlib.AbstractContextManager:
+    """Hold ``.OUT.lock`` beside `out`, see `mrnetlib.files.locked`."""
     path = out.parent / f".{out.name}.lock"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        file = _held(path)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror}).") from None
-    if file is None:
-        holder = "unknown"
-        with contextlib.suppress(OSError):  # it may have ended just now
-            holder = path.read_text(encoding="ascii", errors="replace").strip() or holder
-        raise InputError(
-            f"{out}: another conversion (process {holder}) is writing it. Wait for it, or choose "
-            "another folder."
-        )
-    try:
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
-        file.flush()
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            if os.name == "nt":
-                file.close()  # Windows removes no open file
-            path.unlink()
-        file.close()
-
-
-def _held(path: Path) -> BinaryIO | None:
-    """The lock file, open and locked; None where another process has it."""
-    while True:
-        file = path.open("a+b")
-        if not _lock(file):
-            file.close()
-            return None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()  # who held it has removed it since; what we hold is not what others see
-
-
-def _lock(file: BinaryIO) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt
-
-        file.seek(1 << 20)  # beyond the text, so that others can read it
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system that knows no locks
-        return True
-    return True
+    return files.locked(
+        path,
+        lambda holder: (
+            f"{out}: another conversion ({holder}) is writing it. Wait for it, or choose another "
+            "folder."
+        ),
+    )
 
 
 @contextlib.contextmanager
