@@ -170,6 +170,7 @@ def test_counts_are_those_planted(tmp_path):
     [
         "0000,1\n0001,0\n",
         "0000;1\r\n0001;0\r\n",
+        "0000;1,0\n0001;0,0\n",
         "0000, 1\n0001, 0\n\n",
         "0000,1.0\n0001,0.0\n",
         '"0000","1"\n"0001","0"\n',
@@ -215,6 +216,11 @@ def test_a_black_plane_is_named(exams_folder):
 
 def test_a_folder_one_level_too_high_is_told(exams_folder):
     assert f"Give {exams_folder} instead" in only_problem(exams_folder.parent)
+
+
+def test_a_folder_one_level_too_deep_is_told(exams_folder):
+    for inside in ("train", "valid", "train/axial"):
+        assert f"Give {exams_folder} instead" in only_problem(exams_folder / inside)
 
 
 def test_notes_of_macos_are_no_exams(exams_folder):

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mrnetlib.dicom.archives import SUFFIXES, File
+from mrnetlib.exams.layout import LABELS
 from mrnetlib.files import InputError, read_text
 from mrnetlib.names import MRNET_FOLDERS, TASKS
 
 _COLUMNS = ("exam", "split", *TASKS)
-_VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}
 _PACKED = (".zip", ".tar", ".tgz", ".gz", *SUFFIXES)
 
 
@@ -74,9 +74,9 @@ def _row(where: str, header: dict[str, int], cells: list[str], line: int) -> dic
     if row["split"] not in MRNET_FOLDERS:
         raise InputError(f"{where}: split is '{row['split']}', expected train or test.")
     for task in TASKS:
-        if row[task] not in _VALUES:
+        if row[task] not in LABELS:
             raise InputError(f"{where}: {task} is '{row[task]}', expected 0 or 1.")
-        row[task] = _VALUES[row[task]]
+        row[task] = LABELS[row[task]]
     return row | {"line": line}
 
 

@@ -10,7 +10,6 @@ MRNet's 120 `valid` exams are this study's test exams. Volumes that come through
 lie in the same layout as uint16 and become uint8 when they are standardized.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
 VOLUME_DTYPES = ("uint8", "uint16")
 
 #: How label files say a label; tables that went through a spreadsheet have decimals.
-LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}
 
 
 def label_path(folder: Path, split: str, task: str) -> Path:
@@ -45,7 +44,8 @@ def read_label_file(path: Path) -> pd.Series:
     for number, line in enumerate(read_text(path, remedy, latin=False).splitlines(), 1):
         if not line.strip():
             continue
-        fields = [field.strip(" \t\"'") for field in re.split("[,;\t]", line)]
+        separator = max(";\t,", key=lambda mark: mark in line)  # a comma may be a decimal one
+        fields = [field.strip(" \t\"'") for field in line.split(separator)]
         if len(fields) != 2 or fields[1] not in LABELS or not fields[0]:
             hint = " It looks like a header; delete that line." if number == 1 else ""
             if len(fields) == 3 and fields[2] in LABELS:
@@ -154,6 +154,12 @@ def problems(folder: Path, progress: bool = False) -> Iterator[str]:
     deeper = [path.parent for path in folder.glob(f"*/{label_path('', 'train', TASKS[0])}")]
     if deeper and not label_path(folder, "train", TASKS[0]).exists():
         yield f"{folder}: the exams lie one level deeper. Give {deeper[0]} instead."
+        return
+    higher = [
+        path for path in folder.resolve().parents if label_path(path, "train", TASKS[0]).exists()
+    ]
+    if higher and not any(folder.glob("*.csv")):
+        yield f"{folder}: is a part of the exams' folder. Give {higher[0]} instead."
         return
     seen: set[str] = set()
     for split in MRNET_FOLDERS:
