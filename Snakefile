@@ -210,7 +210,10 @@ rule training:
         expand((PREDICTIONS, HISTORY), task=SETTINGS.tasks, allow_missing=True),
         f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
         f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
-    params: settings("training"), code("02_per_plane_training", "training", "exams/banks"),
+    # Its checkpoints are finished where only the captions change, and nothing is trained again.
+    params:
+        settings("training", "drawing"),
+        code("02_per_plane_training", "training", "exams/banks"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     # The slowest networks first, so that no core is idle at the end.

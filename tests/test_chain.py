@@ -86,6 +86,12 @@ def test_changed_figures_are_only_drawn_again(finished, edit):
     assert would_run(finished) == redrawn
 
 
+def test_another_description_reaches_every_report(finished, edit):
+    edit("studies/phantom.yaml", "description: synthetic", "description: other")
+    pictures = {"pictures_of_exams", "pictures_of_preprocessing"}
+    assert would_run(finished) == pictures | {"training", "fusion", "comparison"}
+
+
 def test_changed_settings_run_the_steps_that_read_them_and_those_after(finished, edit):
     edit("studies/phantom.yaml", "batch_exams: 8", "batch_exams: 8\nselect_on: test")
     assert would_run(finished) == {"comparison"}

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from mrnetlib import figures
 from mrnetlib.evaluation.rows import ALL
 from mrnetlib.figures.exams import choose_slices
-from mrnetlib.figures.style import PLANE_COLOURS, StudyFigure
+from mrnetlib.figures.style import PLANE_COLOURS, StudyFigure, new_figure
 from mrnetlib.names import ARCHITECTURES, PLANES, TASKS, architecture_title
 
 CAPTION = "study tiny: made-up numbers"
@@ -360,3 +360,9 @@ def test_figure_shows_itself_and_is_saved_whole(tmp_path):
     path = figures.save(figure, tmp_path / "deep" / "pipeline.png")
     assert imread(path).shape[1] == round(figure.get_figwidth() * figure.dpi)
     assert [file.name for file in path.parent.iterdir()] == ["pipeline.png"]
+
+
+def test_a_caption_is_taken_by_its_letters():
+    figure = new_figure(1, "study own: $5 and $x_{ & <b>")
+    figure.canvas.draw()
+    assert figure.get_supxlabel() == "study own: $5 and $x_{ & <b>"

@@ -88,7 +88,9 @@ def new_figure(
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, weight="bold")
     if caption:
         # The constrained layout keeps room for this label, unlike for free text.
-        figure.supxlabel(caption, x=0.995, ha="right", fontsize=7.5, color=QUIET, style="italic")
+        look = {"fontsize": 7.5, "color": QUIET, "style": "italic"}
+        foot = figure.supxlabel(caption, x=0.995, ha="right", **look)
+        foot.set_parse_math(False)  # a user's words, in which a $ is a dollar
     return figure
 
 
