@@ -34,8 +34,9 @@ from mrnetlib.study import Study
 from mrnetlib.training import progress
 from mrnetlib.variants.recipes import check
 
-#: ipykernel 7 warns on every start about settings that papermill cannot make.
-QUIET_KERNEL = ["--log-level=40"]
+#: ipykernel warns on every start about settings that papermill cannot make, and calls it an error
+#: that it is interrupted before it is shut down. What a cell raises is shown all the same.
+QUIET_KERNEL = ["--log-level=50"]
 
 #: Snakemake, that ends with the process which runs it.
 SNAKEMAKE = (

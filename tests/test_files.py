@@ -131,3 +131,26 @@ def test_a_disk_is_called_full_only_where_it_is(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=words), files.written_whole(tmp_path / "a.npy"):
             raise error
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    files.refuse_read_only(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "data").touch()
+    with pytest.raises(InputError, match=r"data/own: cannot be written, because .*data is read"):
+        files.refuse_read_only(tmp_path, tmp_path / "data" / "own")
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="Copy the study's whole folder to a place of your own"):
+        files.refuse_read_only(tmp_path)
+
+
+def test_a_lock_names_who_holds_it_and_goes_with_its_holder(tmp_path):
+    path = tmp_path / "new" / "lock"
+    with files.locked(path, str) as file:
+        assert file.fileno() > 0
+        with pytest.raises(InputError, match=rf"^process {os.getpid()} of .* on .* since \d"):
+            files.locked(path, str).__enter__()
+    assert not path.exists()
+    path.touch()  # as a killed process leaves it
+    with files.locked(path, str):
+        assert path.read_text(encoding="utf-8").startswith(str(os.getpid()))

@@ -121,7 +121,7 @@ def test_every_command_that_is_announced_is_known(monkeypatch):
     monkeypatch.setattr("mrnetlib.__main__._convert", lambda arguments: 7)
     assert main(["preprocess", "a", "b"]) == 7
     words = {"convert": ["a", "b"]}
-    words |= {name: ["a"] for name in ("notebook", "pretrain", "check", "evaluate")}
+    words |= {name: ["a"] for name in ("notebook", "pretrain", "provenance", "check", "evaluate")}
     for command in set(announced) - {"preprocess"}:
         monkeypatch.setattr(f"mrnetlib.__main__._{command}", lambda arguments: 7)
         assert main([command, *words.get(command, [])]) == 7
@@ -196,6 +196,13 @@ def test_a_number_of_cores_is_one_or_more(root, cores, capsys):
     with pytest.raises(SystemExit):
         main(["study", "--cores", cores])
     assert "no whole number of 1 or more" in capsys.readouterr().err
+
+
+def test_a_clone_that_cannot_be_written_is_refused_in_a_sentence(root, capsys):
+    write_notebook(root, "00_toy", "1")
+    (root / "data").touch()
+    for words in (["study"], ["study", "--dry-run"], ["notebook", "00_toy"]):
+        assert "cannot be written, because" in refused(capsys, *words)
 
 
 def test_a_misspelt_plane_is_refused_before_anything_starts(root, capsys):

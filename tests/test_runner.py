@@ -69,10 +69,11 @@ def test_the_kernel_is_this_environments(study, monkeypatch, capfd):
         ),
     ],
 )
-def test_a_failing_cell_leaves_no_report(study, cell, error, message):
+def test_a_failing_cell_leaves_no_report(study, cell, error, message, capfd):
     write_notebook(study.root, "00_toy", cell)
     with pytest.raises(error, match=message):
         runner.run_notebook(study, "00_toy", {})
+    assert "kernel" not in capfd.readouterr().err, "that it was interrupted is no news"
     assert not any(name.endswith((".html", "00_toy.json")) for name in files_in(study.root))
 
 
