@@ -22,7 +22,7 @@ import pandas as pd
 from mrnetlib.dicom import knees, stacks
 from mrnetlib.evaluation import roc
 from mrnetlib.files import InputError, read_json, write_text
-from mrnetlib.settings import read
+from mrnetlib.study import read
 from mrnetlib.variants import recipes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -60,11 +60,11 @@ def draw_acl(rng, knob: float) -> list[Lesion]:
     details = {"at": float(rng.uniform(0.3, 0.65)), "sag": float(rng.uniform(5, 9)), **signs}
     lesions = [Lesion("ACL tear", form, "", severity, details)]
     if signs["effusion"]:
-        lesions.append(Lesion("effusion", "diffuse", "", _severity(rng, knob) * 0.8))
+        lesions.append(Lesion("effusion", "diffuse", "", _severity(rng, knob) * 0.6))
     if signs["bruise"]:
         bruise = _severity(rng, knob)
         for place in ("lateral femoral condyle", "posterior lateral tibia"):
-            lesions.append(_oedema(rng, place, bruise))
+            lesions.append(_oedema(rng, place, bruise, fresh=1.0))
     return lesions
 
 
@@ -88,11 +88,11 @@ def draw_meniscus(rng, knob: float) -> list[Lesion]:
     lesions = [Lesion("meniscus tear", form, place, severity, details)]
     if rng.random() < 0.22:
         lesions.append(Lesion("cyst", "parameniscal", place, severity, {"angle": angle}))
-    if rng.random() < 0.45:  # the bone under a torn meniscus is overloaded
+    if rng.random() < 0.60:  # the bone under a torn meniscus is overloaded
         bone = "medial tibia" if side == "medial" else "lateral tibia"
-        lesions.append(_oedema(rng, bone, 0.8 * severity))
+        lesions.append(_oedema(rng, bone, 0.9 * severity, fresh=0.3))
     if signs["effusion"]:
-        lesions.append(Lesion("effusion", "diffuse", "", _severity(rng, knob) * 0.6))
+        lesions.append(Lesion("effusion", "diffuse", "", _severity(rng, knob) * 0.5))
     return lesions
 
 
@@ -106,26 +106,28 @@ OEDEMA_PLACES = {  # centre (mm, knee frame), fixed to the femur or not
 }
 
 
-def _oedema(rng, place: str, severity: float) -> Lesion:
+def _oedema(rng, place: str, severity: float, fresh: float) -> Lesion:
+    """Marrow that holds water, with the chance `fresh`, or has turned to dense bone."""
     details = {
         "shift": tuple(float(s) for s in rng.normal(0, 2.5, 3)),
         "radii": tuple(float(r) for r in rng.uniform(7, 12, 3)),
     }
-    return Lesion("bone oedema", "subchondral", place, severity, details)
+    form = "oedema" if rng.random() < fresh else "sclerosis"
+    return Lesion("bone oedema", form, place, severity, details)
 
 
 def draw_other(rng, knob: float) -> list[Lesion]:
     """One to three findings other than a tear."""
-    count = int(rng.choice([1, 2, 3], p=[0.30, 0.40, 0.30]))
-    kinds = rng.choice(4, size=count, replace=False, p=[0.36, 0.34, 0.18, 0.12])
+    count = int(rng.choice([1, 2, 3], p=[0.20, 0.45, 0.35]))
+    kinds = rng.choice(4, size=count, replace=False, p=[0.30, 0.42, 0.16, 0.12])
     lesions = []
     for kind in sorted(kinds):
         severity = _severity(rng, knob)
         if kind == 0:
-            lesions.append(Lesion("effusion", "diffuse", "", severity))
+            lesions.append(Lesion("effusion", "diffuse", "", 0.7 * severity))
         elif kind == 1:
             place = list(OEDEMA_PLACES)[rng.integers(len(OEDEMA_PLACES))]
-            lesions.append(_oedema(rng, place, severity))
+            lesions.append(_oedema(rng, place, severity, fresh=0.4))
         elif kind == 2:
             place = ["patella", "medial femoral condyle", "lateral femoral condyle", "trochlea"]
             details = {"shift": tuple(float(s) for s in rng.normal(0, 2, 2))}

@@ -61,7 +61,7 @@ class Surgeon:
         self.change("effusion", region, self.canvas.cover(pouch) * free, "fluid")
 
     def oedema(self, lesion: Lesion) -> None:
-        """A cloud of water in the marrow under the joint surface."""
+        """A cloud of water, or of dense bone, in the marrow under the joint surface."""
         centre, femoral = OEDEMA_PLACES[lesion.place]
         centre = femur_point(centre, self.knee.flexion) if femoral else np.array(centre)
         centre = centre + lesion.details["shift"]
@@ -71,7 +71,7 @@ class Surgeon:
         q = ellipsoid(region, centre, radii) / float(radii.min()) + 1 + cloud
         share = np.clip(1.5 - q, 0, 1) * min(1.0, 0.35 + 0.65 * lesion.severity)
         share *= self.is_tissue(region, "femur", "tibia", "patella")
-        self.change("bone oedema", region, share, "oedema")
+        self.change("bone oedema", region, share, lesion.form)
 
     def cyst(self, lesion: Lesion) -> None:
         """A popliteal (Baker's), parameniscal or ganglion cyst."""

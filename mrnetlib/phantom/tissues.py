@@ -35,13 +35,14 @@ SIGNALS = {
     "tibia": (0.20, 0.84, 0.17),
     "fibula": (0.20, 0.84, 0.17),
     "patella": (0.20, 0.84, 0.17),
-    "oedema": (0.80, 0.30, 0.86),
+    "oedema": (0.70, 0.36, 0.72),
     "torn_fibre": (0.42, 0.40, 0.52),
     "cleft": (0.95, 0.34, 1.0),
     # What fills an old tear, and the marrow that still makes blood: short echoes show the one, T1
     # and fat suppression the other.
-    "granulation": (0.30, 0.58, 0.46),
+    "granulation": (0.30, 0.70, 0.42),
     "red_marrow": (0.34, 0.58, 0.30),
+    "sclerosis": (0.11, 0.20, 0.12),
     "scar": (0.12, 0.20, 0.20),
     "metal": (0.0, 0.0, 0.0),
 }
