@@ -28,7 +28,13 @@ from mrnetlib.training.devices import arithmetic, autocast, use_machine
 from mrnetlib.training.finetune import seed_of
 from mrnetlib.training.networks import check_image_size, count_features
 from mrnetlib.training.starting import starting_backbone
-from mrnetlib.training.tissues import TissueHead, group_weights, read_shares, tissue_loss
+from mrnetlib.training.tissues import (
+    TissueHead,
+    group_weights,
+    put_foreign,
+    read_shares,
+    tissue_loss,
+)
 
 #: Outputs of the pretext head: planes, quarter turns, place in the stack.
 HEADS = {"plane": 3, "turn": 4, "place": 1}
@@ -50,7 +56,7 @@ class PretextBatch:
     """Slices (B, 1, H, W) float32 in 0..255 with their answers.
 
     ``plane`` and ``turn`` (B,) int64; ``place`` in the stack (B,) float32, 0..1; ``tissues``
-    (B, G, GRID, GRID) float32, see `mrnetlib.training.tissues.shares`, or None.
+    (B, G + 1, GRID, GRID) float32, see `mrnetlib.training.tissues`, or None.
     """
 
     slices: Tensor
@@ -94,7 +100,7 @@ def draw_pretext(
         truth = torch.stack([tissues[p][i] for p, i in where]).float()  # (B, G, GRID, GRID)
         drawn = augment.draw(count, Settings(flip=0.0), generator)
         slices = augment.apply(slices, [1] * count, drawn)
-        truth = _moved(truth, drawn)
+        slices, truth = put_foreign(slices, _moved(truth, drawn), generator)
     # Most slices stay upright, as the exams are.
     turn = torch.randint(4, (count,), generator=generator)
     turn = torch.where(torch.rand(count, generator=generator) < 0.5, 0, turn)

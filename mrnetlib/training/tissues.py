@@ -2,7 +2,9 @@
 
 A digital knee brings a tissue code for every pixel. A backbone whose last feature map says which
 tissues lie in every part of the slice has learned what a meniscus and a cruciate ligament look
-like, and where they are, before it sees a single label.
+like, and where they are, before it sees a single label. Naming alone would also teach it to look
+past all that is odd; so spots are put into the slices that do not belong there, brighter or darker
+than what they cover, and are to be named as foreign (after CutPaste, Li et al. 2021).
 """
 
 from pathlib import Path
@@ -34,6 +36,9 @@ GROUPS = (
     ("tibia", "fibula"),
     ("patella",),
 )
+
+#: Shares of slices that get a foreign spot, and its radii as shares of the slice's side.
+FOREIGN, RADII = 0.7, (0.04, 0.16)
 
 #: Side of the grid on which tissues are named: cells of 4 pixels in slices of 64.
 GRID = 16
@@ -72,6 +77,29 @@ def read_shares(folder: Path, bank: ExamBank) -> Tensor:
     return torch.cat(parts)
 
 
+def put_foreign(slices: Tensor, truth: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Put a spot into most slices (B, 1, H, W), 0..255, and its share into truth (B, G, h, w).
+
+    The spot is a soft ellipse with pixels from elsewhere in the slice, or of one grey value. The
+    truth gets a last group, foreign: (B, G + 1, h, w).
+    """
+    count, size = len(slices), slices.shape[-1]
+    drawn = torch.rand(7, count, 1, 1, generator=generator)
+    axis = (torch.arange(size) + 0.5) / size
+    low, high = RADII
+    y = (axis.view(1, -1, 1) - 0.15 - 0.7 * drawn[0]) / (low + (high - low) * drawn[1])
+    x = (axis.view(1, 1, -1) - 0.15 - 0.7 * drawn[2]) / (low + (high - low) * drawn[3])
+    inside = (1.5 - (y * y + x * x).sqrt()).clamp(0, 1)  # (B, H, W)
+    inside = (inside * (0.5 + 0.5 * drawn[4]) * (drawn[5] < FOREIGN)).unsqueeze(1)
+    elsewhere = slices.roll((size // 3, size // 4), (2, 3))
+    grey = (255 * drawn[6]).unsqueeze(1).expand_as(slices)
+    one_grey = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
+    spot = torch.where(one_grey, grey, elsewhere)
+    share = functional.adaptive_avg_pool2d(inside, truth.shape[-1])
+    mixed = slices * (1 - inside) + spot * inside
+    return mixed, torch.cat([truth * (1 - share), share], 1)
+
+
 def last_map(backbone: nn.Module) -> tuple[nn.Module, str]:
     """The module around a backbone's last feature map, and whether it is its input or output."""
     for module in backbone.modules():
@@ -100,7 +128,7 @@ class TissueHead(nn.Module):
             backbone.eval()(torch.zeros(1, 1, image_size, image_size, device=device))
         _, channels, height, _ = self.seen.shape
         self.fine = -(-GRID // height)
-        self.linear = nn.Conv2d(channels, len(GROUPS) * self.fine**2, 1)
+        self.linear = nn.Conv2d(channels, (len(GROUPS) + 1) * self.fine**2, 1)
 
     def _keep_input(self, module: nn.Module, inputs: tuple) -> None:
         self.seen = inputs[0]
@@ -109,7 +137,7 @@ class TissueHead(nn.Module):
         self.seen = output
 
     def forward(self) -> Tensor:
-        """Scores of the slices that just went through the backbone, (B, G, GRID, GRID)."""
+        """Scores of the slices that just went through the backbone, (B, G + 1, GRID, GRID)."""
         scores = functional.pixel_shuffle(self.linear(self.seen), self.fine)
         return functional.adaptive_avg_pool2d(scores.float(), GRID)
 
@@ -121,7 +149,11 @@ def tissue_loss(scores: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
 
 
 def group_weights(truth: Tensor) -> Tensor:
-    """A weight per group, (G,): rare tissues count more, by the root of their rarity; mean 1."""
+    """A weight per group of `shares` (S, G, ...) and for foreign spots, (G + 1,).
+
+    Rare tissues count more, by the root of their rarity; the mean over all cells is 1.
+    """
     share = truth.float().mean((0, 2, 3)).clamp_min(1e-4)
+    share = torch.cat([share, share.new_tensor([0.02])])  # about what `put_foreign` covers
     weights = share.rsqrt()
     return weights / (weights * share).sum()
