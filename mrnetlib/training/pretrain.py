@@ -172,8 +172,11 @@ def pretrain(
         parts.append(namer)
     for part in parts:
         part.train()
-    mean = sum(bank.mean for bank in banks) / len(banks)
-    std = sum(bank.std for bank in banks) / len(banks)
+    # Each plane's slices as its own networks will see them.
+    mean, std = (
+        torch.tensor([getattr(bank, name) for bank in banks]).view(-1, 1, 1, 1)
+        for name in ("mean", "std")
+    )
     steps = max(1, settings.pretrain_slices // BATCH)
     learned = [parameter for part in parts for parameter in part.parameters()]
     optimizer = torch.optim.AdamW(learned, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -181,7 +184,8 @@ def pretrain(
     rows = []
     for _ in tqdm(range(steps), "pretraining", disable=not progress):
         batch = draw_pretext(banks, BATCH, generator, tissues)
-        slices = ((batch.slices - mean) / std).to(device, memory_format=torch.channels_last)
+        slices = (batch.slices - mean[batch.plane]) / std[batch.plane]
+        slices = slices.to(device, memory_format=torch.channels_last)
         with autocast(settings.precision, device):
             answers = head(backbone(slices))
             named = namer().cpu() if namer else None
