@@ -90,9 +90,9 @@ def small_protocol(image_size: int = 64, field_of_view_mm: float = 96.0, **chang
     to be seen at all. `changes` are settings of `Protocol`.
     """
     settings = {
-        "slices": dict.fromkeys(PLANES, (7, 8, 11)),
+        "slices": dict.fromkeys(PLANES, (5, 6, 8)),
         "thickness_mm": 6.5,
-        "coverage_mm": {"axial": 50.0, "coronal": 46.0, "sagittal": 60.0},
+        "coverage_mm": {"axial": 46.0, "coronal": 44.0, "sagittal": 52.0},
         "meniscus_severity": 1.5,
         "other_severity": 1.2,
     } | changes

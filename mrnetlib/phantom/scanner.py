@@ -11,6 +11,9 @@ from mrnetlib.phantom.tissues import CODES, CONTRASTS
 #: Planes whose series are fat-suppressed.
 SUPPRESSED = ("axial", "sagittal")
 
+#: Noise of a plane's series against the scanner's: a short echo (T1) leaves more signal than T2.
+NOISE = {"axial": 0.9, "coronal": 0.6, "sagittal": 1.0}
+
 #: Tissues whose signal fat suppression takes away, where it works.
 FATTY = ("fat", "femur", "tibia", "fibula", "patella")
 
@@ -139,7 +142,7 @@ def acquire(
     images = moved(lose_resolution(images, kept), quality)
     images *= bias
     noise = rng.standard_normal((2, *images.shape), dtype=np.float32)
-    noise *= scanner.noise * quality.noise
+    noise *= scanner.noise * quality.noise * NOISE[plan.plane]
     images += noise[0]
     images = np.hypot(images, noise[1])
     grey = images * float(scanner.gain * np.exp(rng.normal(0, 0.08))) + float(scanner.offset)

@@ -183,7 +183,7 @@ class Surgeon:
         open_space = self.is_tissue(region, "acl", "fat", "fluid", "meniscus")
         bed = np.clip(1 - m["distance"] / (2.0 + 3.0 * s), 0, 1)
         cloud = 0.8 + 0.25 * self.canvas.texture("cloud", region.box)
-        swelling = np.clip(bed * cloud, 0, 1) * open_space * min(1.0, 0.15 + 0.7 * s)
+        swelling = np.clip(bed * cloud, 0, 1) * open_space * min(1.0, 0.15 + 0.5 * s)
         place, share = m["place"], m["share"] * open_space
         if lesion.form == "partial":
             self.change("ACL tear", region, swelling, "torn_fibre")

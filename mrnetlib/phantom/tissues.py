@@ -40,7 +40,7 @@ SIGNALS = {
     "cleft": (0.95, 0.34, 1.0),
     # What fills an old tear, and the marrow that still makes blood: short echoes show the one, T1
     # and fat suppression the other.
-    "granulation": (0.30, 0.70, 0.42),
+    "granulation": (0.38, 0.70, 0.42),
     "red_marrow": (0.34, 0.58, 0.30),
     "sclerosis": (0.11, 0.20, 0.12),
     "scar": (0.12, 0.20, 0.20),

@@ -14,9 +14,9 @@ import numpy as np
 #: Kind -> chance that a knee has it.
 CHANCES = {
     "physiological fluid": 0.75,
-    "red marrow": 0.20,
-    "fat pad oedema": 0.25,
-    "bursa": 0.25,
+    "red marrow": 0.12,
+    "fat pad oedema": 0.35,
+    "bursa": 0.35,
     "scar": 0.12,
     "bright vessels": 0.50,
     "perimeniscal recess": 0.30,
