@@ -12,6 +12,8 @@ from mrnetlib.parallel import end_with_parent, stoppable
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
+    from mrnetlib.dicom.arguments import add_arguments
+
     entry = Path(sys.argv[0]).stem == "mrnetlib"
     program = "mrnetlib" if entry else "python -m mrnetlib"
     parser = argparse.ArgumentParser(prog=program, description=__doc__)
@@ -90,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         "convert", aliases=["preprocess"], help="DICOM studies -> exams in MRNet's layout"
     )
     convert.set_defaults(run=_convert)
-    _add_conversion(convert)
+    add_arguments(convert)
     return parser
 
 
@@ -108,37 +110,6 @@ def _study_name(word: str) -> str:
             "a letter or digit first. Name a file in studies/ without its .yaml, as in phantom."
         )
     return word
-
-
-def _add_conversion(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments and options to a parser."""
-    from mrnetlib.dicom.convert import SIZE
-
-    add = parser.add_argument
-    add("source", type=Path, help="a folder, a zip or a DICOMDIR, of one study or of thousands")
-    add("out", type=Path, help="a new folder; it appears when all is written")
-    add(
-        "--prefer",
-        action="append",
-        metavar="[PLANE=]WHAT",
-        help="take this series where several would do: words of its description, series:N (as "
-        "numbered in dicom_report.csv) or echo:N, for all planes or for one, as in sagittal=T2; "
-        "may be given several times",
-    )
-    add("--allow-gaps", action="store_true", help="take stacks with missing slices, and say where")
-    add("--split", choices=("train", "test"), default="test", help="which exams these are")
-    add(
-        "--labels",
-        type=Path,
-        metavar="CSV",
-        help="exam (a study's folder name), split (train or test), abnormal, acl, meniscus",
-    )
-    add("--landmarks", type=Path, metavar="JSON", help="standardize intensities with these")
-    add("--learn-landmarks", action="store_true", help="learn them on the training exams here")
-    add("--key-file", type=Path, metavar="CSV", help="which exam was which; it identifies people")
-    add("--follow-links", action="store_true", help="also links that lead out of the source")
-    add("--size", type=int, default=SIZE, help=f"side of the slices in pixels (default: {SIZE})")
-    add("--workers", type=int, help="processes at a time (default: one per core)")
 
 
 def _study(arguments: argparse.Namespace) -> int:

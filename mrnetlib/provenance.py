@@ -19,7 +19,6 @@ import yaml
 
 from mrnetlib.evaluation.agreement import other_settings, read_note
 from mrnetlib.files import InputError, code_digest, read_json, refuse_read_only, write_json
-from mrnetlib.parallel import cores
 from mrnetlib.study import Study
 from mrnetlib.training import progress
 
@@ -102,35 +101,6 @@ def commit(root: Path) -> dict[str, Any]:
     return {"commit": outputs[0], "changed_since": bool(outputs[1])}
 
 
-def _processor() -> str:
-    """The processor's name; Linux keeps it where `platform` does not look."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def machine(study: Study) -> dict[str, Any]:
-    """The machine in words: system, processor, cores, a training's threads, device, arithmetic."""
-    import torch
-
-    from mrnetlib.training.devices import choose_device, has_bf16, resolve_precision
-
-    device = choose_device(study.settings.device)
-    on_gpu = device.type == "cuda"
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": cores(),
-        "threads": study.settings.threads or torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
-        "has_bf16": has_bf16(device),
-        "precision": resolve_precision(study.settings.precision, device),
-    }
-
-
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on."""
     found = {"python": platform.python_version()}
@@ -139,7 +109,9 @@ def versions() -> dict[str, str]:
 
 def circumstances(study: Study) -> dict[str, Any]:
     """Machine, versions and commit: what stands beside every number."""
-    return {"machine": machine(study), "versions": versions(), **commit(study.root)}
+    from mrnetlib.training.devices import machine  # and with it torch, for which others do not wait
+
+    return {"machine": machine(study.settings), "versions": versions(), **commit(study.root)}
 
 
 def note_run(

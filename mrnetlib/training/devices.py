@@ -3,7 +3,9 @@
 import contextlib
 import ctypes
 import os
+import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from mrnetlib.files import InputError
+from mrnetlib.parallel import cores
 from mrnetlib.settings import Settings, checked
 
 #: How `compile_backbone` may compile: torch.compile's modes by the study's words.
@@ -128,3 +131,28 @@ def compile_backbone(backbone: nn.Module, mode: str) -> None:
     if checked("compile", mode, "training") != "none":
         # Exams differ in their number of slices: one program for all of them.
         backbone.compile(dynamic=True, mode=COMPILE_MODES[mode])
+
+
+def _processor() -> str:
+    """The processor's name; Linux keeps it where `platform` does not look."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine(settings: Settings) -> dict[str, Any]:
+    """The machine in words: system, processor, cores, a training's threads, device, arithmetic."""
+    device = choose_device(settings.device)
+    on_gpu = device.type == "cuda"
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": cores(),
+        "threads": settings.threads or torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
+        "has_bf16": has_bf16(device),
+        "precision": resolve_precision(settings.precision, device),
+    }
