@@ -136,6 +136,12 @@ RUNS = [
 GAINS = ("gain", *("scratch",) * bool(SETTINGS.scratch_study))
 
 
+def from_scratch():
+    """The kept results of the study from scratch, where there are any: by their last file."""
+    path = f"results/{SETTINGS.scratch_study}/provenance.json"
+    return [path] if SETTINGS.scratch_study and (STUDY.root / path).is_file() else []
+
+
 # Every file is asked for by name, so that one which was deleted comes back.
 rule all:
     input:
@@ -201,7 +207,7 @@ rule pretraining:
     params: settings("pretraining"), code("training"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
-    shell: "{MRNETLIB:q} pretrain {wildcards.architecture} --study {STUDY.name}"
+    shell: "{MRNETLIB:q} pretrain {wildcards.architecture:q} --study {STUDY.name:q}"
 
 
 rule training:
@@ -219,8 +225,8 @@ rule training:
     # The slowest networks first, so that no core is idle at the end.
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
     shell:
-        "{NOTEBOOK:q} 02_per_plane_training -p architecture={wildcards.architecture} "
-        "-p planes={wildcards.plane}"
+        "{NOTEBOOK:q} 02_per_plane_training -p architecture={wildcards.architecture:q} "
+        "-p planes={wildcards.plane:q}"
 
 
 rule fusion:
@@ -241,6 +247,8 @@ rule comparison:
     input:
         every(PREDICTIONS),
         every(FUSED),
+        f"{RESULTS}/baseline.csv",
+        from_scratch(),
     output:
         multiext(f"{RESULTS}/table1", ".csv", ".md", ".html"),
         f"{RESULTS}/single_view.csv",
@@ -257,7 +265,7 @@ rule comparison:
 rule provenance:
     input: RUNS,
     output: f"{RESULTS}/provenance.json",
-    shell: "{MRNETLIB:q} provenance --study {STUDY.name} {input:q}"
+    shell: "{MRNETLIB:q} provenance --study {STUDY.name:q} {input:q}"
 
 
 # From here on: what `make choices` adds. Nothing above depends on it.
@@ -289,7 +297,7 @@ rule choices_preparation:
         weights=as_param(SETTINGS.weights),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
-    shell: "{MRNETLIB:q} retrain --study {STUDY.name}"
+    shell: "{MRNETLIB:q} retrain --study {STUDY.name:q}"
 
 
 rule retraining:
@@ -302,7 +310,7 @@ rule retraining:
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
-    shell: "{MRNETLIB:q} retrain {wildcards.architecture} {wildcards.plane} --study {STUDY.name}"
+    shell: "{MRNETLIB:q} retrain {wildcards.architecture:q} {wildcards.plane:q} --study {STUDY.name:q}"
 
 
 rule choices_notebook:
@@ -331,4 +339,4 @@ rule choices_provenance:
         retrained(f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json"),
         f"{DATA}/runs/06_choices_that_move_the_number.json",
     output: f"{RESULTS}/choices/provenance.json",
-    shell: "{MRNETLIB:q} provenance --choices --study {STUDY.name} {input:q}"
+    shell: "{MRNETLIB:q} provenance --choices --study {STUDY.name:q} {input:q}"
