@@ -108,8 +108,10 @@ def test_pretraining_against_scratch_is_paired_by_exam(planted):
 
 def test_a_sister_study_that_is_not_there_or_was_trained_otherwise_is_refused(tmp_path):
     folder = tmp_path / "phantom-scratch"
-    with pytest.raises(InputError, match=r"no finished results. Make it with 'make study STUDY=ph"):
+    with pytest.raises(InputError, match="phantom-scratch: has no finished results") as error:
         gains.read_scratch(folder, SETTINGS)
+    for command in ("study", "keep"):
+        assert f"'python -m mrnetlib {command} phantom-scratch'" in str(error.value)
     folder.mkdir()
     path = folder / "provenance.json"
     path.write_text(json.dumps({"settings": {"epochs": 5, "seeds": 2, "once": []}}))

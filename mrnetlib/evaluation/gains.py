@@ -19,7 +19,7 @@ SCRATCH = ["architecture", "views", "pretrained", "scratch", "difference", "low"
 SCRATCH += ["p_holm", "covers"]
 
 #: What has to be equal for two studies to tell what pretraining brings.
-SAME = ("epochs", "patience", "learning_rate", "batch_exams", "seeds", "once")
+SAME = ("epochs", "patience", "learning_rate", "schedule", "batch_exams", "seeds", "once")
 
 FROM_SCRATCH = " from scratch"
 
@@ -68,7 +68,10 @@ def read_scratch(folder: Path, settings: Mapping[str, Any]) -> tuple[pd.DataFram
     InputError
         Where it is not there, was trained otherwise (`SAME`), or is no study of the same networks.
     """
-    remedy = f"Make it with 'make study STUDY={folder.name}' and keep its results."
+    remedy = (
+        f"Make it with 'python -m mrnetlib study {folder.name}', then "
+        f"'python -m mrnetlib keep {folder.name}'."
+    )
     if not (folder / "provenance.json").is_file():
         raise InputError(f"{folder.name}: has no finished results. {remedy}")
     its = read_json(folder / "provenance.json")["settings"]
