@@ -71,8 +71,10 @@ class Settings:
     Training
         At most ``epochs`` passes over the training exams; ``patience``: epochs without a lower
         loss on the tuning exams after which it stops. ``learning_rate`` and ``weight_decay`` of
-        ``torch.optim.Adam`` (the decay is an L2 penalty). ``batch_exams`` in a step; with batch
-        norm another number is another model.
+        ``torch.optim.Adam`` (the decay is an L2 penalty); by ``schedule`` the rate stays
+        ``constant`` or follows a ``cosine`` over ``epochs``, see
+        `mrnetlib.training.finetune.rate_at`. ``batch_exams`` in a step; with batch norm another
+        number is another model.
         ``flip`` with this probability, turn by at most ``rotation`` degrees and move by at most
         ``shift`` pixels of 256 along each axis, see `mrnetlib.training.augment`; the paper's
         "0.5 %" is read as a probability of 0.5.

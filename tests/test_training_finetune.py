@@ -71,6 +71,41 @@ def test_other_random_numbers_in_between_change_nothing(planted):
     assert fingerprint(network) == fingerprint(first)
 
 
+def test_the_rate_is_constant_or_rises_and_falls_to_zero():
+    shares = np.linspace(0, 1, 41)[1:]
+    assert {finetune.rate_at(QUICK, share) for share in shares} == {QUICK.learning_rate}
+    cosine = changed(schedule="cosine")
+    rates = [finetune.rate_at(cosine, share) / cosine.learning_rate for share in shares]
+    highest = int(np.argmax(rates))
+    assert shares[highest] == pytest.approx(0.1) and rates[highest] > 0.9
+    assert (np.diff(rates[: highest + 1]) > 0).all() and (np.diff(rates[highest:]) < 0).all()
+    assert rates[-1] == 0 and finetune.rate_at(cosine, 0.5) == pytest.approx(0.5 * 0.02)
+
+
+def test_every_step_has_the_rate_of_its_place_also_when_resumed(planted, tmp_path, monkeypatch):
+    settings, rate_at, seen = changed(schedule="cosine"), finetune.rate_at, []
+    last = []  # the step after which the power is cut
+
+    def noted(settings, done):
+        if len(seen) in last:
+            raise RuntimeError("power cut")
+        seen.append(rate_at(settings, done))
+        return seen[-1]
+
+    monkeypatch.setattr(finetune, "rate_at", noted)
+    trained(planted, settings)
+    whole = list(seen)
+    places = np.arange(1, len(whole) + 1) / len(whole)
+    assert whole == pytest.approx([rate_at(settings, place) for place in places], abs=1e-12)
+    seen.clear()
+    last.append(len(whole) // settings.epochs)
+    with pytest.raises(RuntimeError, match="power cut"):
+        trained(planted, settings, checkpoint=tmp_path / "a.pt")
+    last.clear()
+    trained(planted, settings, checkpoint=tmp_path / "a.pt")
+    assert seen == whole and seen[-1] == 0
+
+
 @pytest.mark.parametrize("epochs_before", [1, 3])
 def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(
     planted, tmp_path, monkeypatch, epochs_before
