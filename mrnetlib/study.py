@@ -56,6 +56,11 @@ class Study:
         return self.data / "banks"
 
     @property
+    def tissues(self) -> Path:
+        """A digital knee's anatomy, of the whole study: ``data/<name>/tissues``."""
+        return self.root / "data" / self.name.partition("/")[0] / "tissues"
+
+    @property
     def exams(self) -> Path:
         """The exams in MRNet's layout: the study's own, or the user's folder."""
         if self.settings.data == "phantom":

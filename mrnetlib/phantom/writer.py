@@ -25,6 +25,8 @@ from mrnetlib.phantom.cohort import (
 from mrnetlib.phantom.dicom_writer import write_study
 
 FORMATS = ("dicom", "mrnet")
+#: What is made, each in a folder of its own.
+MADE = ("dicom", "exams", "lesions", "tissues")
 #: What the exams of a folder were made of.
 NOTE = "phantom.json"
 #: Where studies are before they are complete; removed at the end.
@@ -38,7 +40,12 @@ def to_uint8(volume: np.ndarray) -> np.ndarray:
 
 
 def _done(folder: Path, split: str, exam: str, format: str) -> bool:
-    """Whether the exam is complete: what is written last is there."""
+    """Whether the exam is complete: its masks, and what is written last, are there."""
+    masks = [
+        folder / of / plane / f"{exam}.npy" for of in ("lesions", "tissues") for plane in PLANES
+    ]
+    if not all(path.is_file() for path in masks):
+        return False
     if format == "dicom":
         return (folder / "dicom" / exam).is_dir()
     return volume_path(folder / "exams", split, PLANES[-1], exam).is_file()
@@ -53,6 +60,8 @@ def _write_exam(folder: Path, made: PhantomExam, split: str, format: str, seed: 
         write_exam(folder / "exams", split, made.exam, volumes)
         return
     final = folder / "dicom" / made.exam
+    if final.is_dir():  # whole; only a mask was missing
+        return
     temporary = folder / UNFINISHED / f"{made.exam}-{os.getpid()}"
     try:
         write_study(made, temporary, seed)
@@ -111,8 +120,9 @@ def write_exams(
     ----------
     folder : the study's data folder. ``dicom/<exam>/<series>/IM####.dcm`` and
         ``dicom/labels.csv``, or ``exams/train|valid/<plane>/<exam>.npy`` (uint8) with MRNet's
-        label files; for both ``lesions/<plane>/<exam>.npy`` (uint8 codes of `LESIONS`) and
-        ``lesions/findings.csv`` (exam, side, findings in words).
+        label files; for both ``lesions/<plane>/<exam>.npy`` (uint8 codes of `LESIONS`),
+        ``lesions/findings.csv`` (exam, side, findings in words) and
+        ``tissues/<plane>/<exam>.npy`` (uint8 codes of the tissues, the anatomy without lesions).
     train, test : number of exams; 1130 and 120 give MRNet's counts.
     format : "dicom" or "mrnet".
     workers : processes. The bytes written do not depend on it.
@@ -133,7 +143,7 @@ def write_exams(
     made_of = {"train": train, "test": test, "seed": seed, "format": format}
     made_of |= {"protocol": dataclasses.asdict(protocol)}
     made_of |= {"code": code_digest(Path(__file__).parent, Path(layout.__file__))}
-    claim(folder / NOTE, made_of, [folder / name for name in ("dicom", "exams", "lesions")])
+    claim(folder / NOTE, made_of, [folder / name for name in MADE])
     _write_labels(folder, table, format)
     _write_findings(folder, table, protocol, seed)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)

@@ -30,6 +30,7 @@ from mrnetlib.training.networks import check_image_size, count_features
 from mrnetlib.training.starting import starting_backbone
 from mrnetlib.training.tissues import (
     TissueHead,
+    digest,
     group_weights,
     put_foreign,
     read_shares,
@@ -213,13 +214,14 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
     """What `mrnetlib.training.starting.starting_backbone` starts from, pretrained first if need be.
 
     A study's own weights are made where there are none, where they were made from other exams,
-    settings, code or arithmetic than the study's now, and where `again` says so. The losses go to
-    ``pretraining/<architecture>.csv`` in its results.
+    tissues, settings, code or arithmetic than the study's now, and where `again` says so. The
+    losses go to ``pretraining/<architecture>.csv`` in its results.
 
     Raises
     ------
     InputError
-        For images that are too small for the architecture.
+        For images that are too small for the architecture, and a digital knee's exams whose
+        tissues are missing or wrong.
     """
     check_image_size(architecture, study.settings.image_size)
     path = study.weights_file(architecture)
@@ -228,7 +230,7 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
     if study.settings.weights == "pretrained":
         device = use_machine(study.settings)
         banks = [ExamBank.open(study.banks, "train", plane) for plane in study.settings.planes]
-        made_from = _origin(study.settings, banks, device)
+        made_from = _origin(study, banks, device)
         if again or not _is_made_from(path, made_from):
             backbone = starting_backbone(architecture, "none", study.settings.seed).to(device)
             history = pretrain(backbone, banks, study.settings, tissues=_tissues(study, banks))
@@ -239,18 +241,24 @@ def prepare_weights(study: Study, architecture: str, again: bool = False) -> str
 
 def _tissues(study: Study, banks: list[ExamBank]) -> list[Tensor] | None:
     """The tissues of the banks' slices, where the exams are a digital knee's."""
-    if study.settings.data != "phantom":
+    if not _knows_tissues(study):
         return None
-    return [read_shares(study.data / "tissues", bank) for bank in banks]
+    return [read_shares(study.tissues, bank) for bank in banks]
 
 
-def _origin(settings: Settings, banks: list[ExamBank], device: torch.device) -> dict[str, Any]:
+def _knows_tissues(study: Study) -> bool:
+    return study.settings.data == "phantom"
+
+
+def _origin(study: Study, banks: list[ExamBank], device: torch.device) -> dict[str, Any]:
     """All that pretrained weights depend on."""
+    settings, known = study.settings, _knows_tissues(study)
     return {
         "code": CODE,
         "arithmetic": arithmetic(settings.precision, device),
         **values_of(settings, "pretraining"),
         "exams": [bank.digest() for bank in banks],
+        "tissues": [digest(study.tissues, bank) for bank in banks] if known else None,
     }
 
 

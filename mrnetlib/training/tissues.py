@@ -7,6 +7,7 @@ past all that is odd; so spots are put into the slices that do not belong there,
 than what they cover, and are to be named as foreign (after CutPaste, Li et al. 2021).
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.exams.layout import read_volume
-from mrnetlib.files import InputError
+from mrnetlib.files import InputError, sha256
 from mrnetlib.phantom.tissues import CODES
 
 #: What is told apart: names of tissues that count as one.
@@ -62,16 +63,50 @@ def shares(codes: np.ndarray) -> Tensor:
     return torch.cat(parts)
 
 
+def tissue_paths(folder: Path, bank: ExamBank) -> list[Path]:
+    """The files ``<plane>/<exam>.npy`` with the tissues of a bank's exams, in its order.
+
+    Raises
+    ------
+    InputError
+        For one that is missing.
+    """
+    paths = [Path(folder) / bank.plane / f"{exam}.npy" for exam in bank.exams]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(
+                f"{path}: not found, expected an exam's tissues. Run notebook 00_exams again."
+            )
+    return paths
+
+
+def digest(folder: Path, bank: ExamBank) -> str:
+    """SHA-256 over the tissues of a bank's exams."""
+    parts = "".join(map(sha256, tissue_paths(folder, bank)))
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
 def read_shares(folder: Path, bank: ExamBank) -> Tensor:
-    """The tissue shares of a bank's slices, from ``tissues/<plane>/<exam>.npy``, in its order."""
+    """The tissue shares of a bank's slices, (S, G, GRID, GRID) float16; see `tissue_paths`.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing or no exam's, that has another number of slices than the bank
+        has of the exam, or codes of no tissue.
+    """
     parts = []
-    for exam, length in zip(bank.exams, bank.lengths, strict=True):
-        path = Path(folder) / bank.plane / f"{exam}.npy"
+    for path, length in zip(tissue_paths(folder, bank), bank.lengths, strict=True):
         codes = read_volume(path)
         if len(codes) != length:
             raise InputError(
-                f"{path}: {len(codes)} slices, expected {length} as in the exam. Run notebook "
-                "00_exams again."
+                f"{path}: {len(codes)} slices, expected {length} as in the exam. Remove it and "
+                "run notebook 00_exams again."
+            )
+        if codes.max() > max(CODES.values()):
+            raise InputError(
+                f"{path}: tissue code {codes.max()}, expected at most {max(CODES.values())}. "
+                "Remove it and run notebook 00_exams again."
             )
         parts.append(shares(codes))
     return torch.cat(parts)
