@@ -1,5 +1,7 @@
 """The digital knee: sizes, planted lesions, labels, DICOM, and that a set can be trusted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pydicom
@@ -11,6 +13,7 @@ from mrnetlib.phantom import (
     LESIONS,
     Protocol,
     bones,
+    cohort,
     describe_exam,
     draw_knee,
     draw_labels,
@@ -19,8 +22,11 @@ from mrnetlib.phantom import (
     small_protocol,
     write_exams,
 )
-from mrnetlib.phantom.scanner import Plan, project
-from mrnetlib.phantom.tissues import CODES, Scanner
+from mrnetlib.phantom.quality import LEVELS, Quality, draw_quality, moved, unsuppressed_field
+from mrnetlib.phantom.scanner import SUPPRESSED, Plan, acquire, image_tissues, project
+from mrnetlib.phantom.surgery import Surgeon
+from mrnetlib.phantom.tissues import CODES, CONTRASTS, Scanner
+from mrnetlib.phantom.variants import CHANCES, SPOTS, Variant, draw_variants
 
 HEALTHY = {"abnormal": 0, "acl": 0, "meniscus": 0}
 TINY = small_protocol(32, slices=dict.fromkeys(PLANES, (6, 7, 9)))
@@ -116,10 +122,112 @@ def test_left_knee_is_the_mirror_of_the_right():
     centres = np.linspace(-45, 45, 32)
     for plane in PLANES:
         plan = Plan(plane, np.linspace(-30, 30, 7), centres, centres, 4.0, 90 / 31)
-        right, left = (project(canvas.signal[0], canvas.axes, plan, m) for m in (False, True))
-        flipped = right[::-1] if plane == "sagittal" else right[:, :, ::-1]
-        np.testing.assert_allclose(left, flipped, atol=1e-5)
-        assert np.abs(left - right).max() > 0.3
+        signal = canvas.signal[CONTRASTS[plane]]
+        right, left = (project(signal, canvas.axes, plan, m) for m in (False, True))
+        np.testing.assert_allclose(left, mirrored(right, plane), atol=1e-5)
+        assert np.abs(left - right).max() > 0.25
+        tissues = [image_tissues(canvas, plan, m) for m in (False, True)]
+        # Where a voxel's middle lies between two of the canvas, either may be taken.
+        assert (tissues[1] == mirrored(tissues[0], plane)).mean() > 0.97
+        assert (tissues[1] == tissues[0]).mean() < 0.9
+
+
+def mirrored(volume, plane):
+    """A series of the other knee: slices or columns run the other way."""
+    return volume[::-1] if plane == "sagittal" else volume[:, :, ::-1]
+
+
+def test_tissues_lie_where_the_signal_is():
+    _, canvas = paint(5, spacing=1.5, low=(-60, -60, -40), high=(60, 60, 60))
+    centres = np.linspace(-40, 40, 40)
+    for plane in PLANES:
+        plan = Plan(plane, np.linspace(-25, 25, 6), centres, centres, 1.5, 2.0)
+        signal = project(canvas.signal[CONTRASTS[plane]], canvas.axes, plan, mirror=False)
+        tissues = image_tissues(canvas, plan, mirror=False)
+        assert tissues.shape == signal.shape and tissues.dtype == np.uint8
+        expected = SCANNER.signals()[tissues, CONTRASTS[plane]]
+        assert np.corrcoef(signal.ravel(), expected.ravel())[0, 1] > 0.8
+        beyond = replace(plan, rows=centres + 500)
+        assert not image_tissues(canvas, beyond, mirror=False).any()
+
+
+def streams(count):
+    """Random streams of `count` exams."""
+    return [cohort._generators(3, f"{exam:04d}") for exam in range(count)]
+
+
+def test_every_series_draws_its_own_quality():
+    """Labels cannot play a part: a quality is drawn from nothing but its own stream."""
+    drawn = [{p: draw_quality(s[f"quality of {p}"]) for p in PLANES} for s in streams(600)]
+    motion = pd.DataFrame([{p: one[p].motion for p in PLANES} for one in drawn])
+    noise = pd.DataFrame([{p: one[p].noise for p in PLANES} for one in drawn])
+    for table in (motion, noise):
+        apart = table.corr().to_numpy()[np.triu_indices(3, 1)]
+        assert np.abs(apart).max() < 4 / np.sqrt(len(drawn))
+    for level, (chance, factor, _) in LEVELS.items():
+        of_level = [q for one in drawn for q in one.values() if q.level == level]
+        assert len(of_level) / (3 * len(drawn)) == pytest.approx(chance, abs=0.05)
+        assert np.median([q.noise for q in of_level]) == pytest.approx(factor, rel=0.1)
+    assert sum(chance for chance, *_ in LEVELS.values()) == pytest.approx(1)
+
+
+def test_variants_are_drawn_as_often_as_said():
+    assert set(CHANCES) == set(SPOTS)
+    drawn = [[v.kind for v in draw_variants(s["variants"])] for s in streams(600)]
+    for kind, chance in CHANCES.items():
+        assert np.mean([kind in one for one in drawn]) == pytest.approx(chance, abs=0.08), kind
+
+
+def test_a_variant_changes_the_signal_and_neither_anatomy_nor_masks():
+    knee, canvas = paint(2, spacing=2.0, low=(-60, -66, -60), high=(60, 60, 90))
+    surgeon, tissue = Surgeon(canvas, knee, 1.5), canvas.tissue.copy()
+    for kind in CHANCES:
+        before = canvas.signal.copy()
+        surgeon.variant(Variant(kind, 0.9, (0.2, 0.1, -0.1)))
+        assert np.abs(canvas.signal - before).max() > 0.05, kind
+    np.testing.assert_array_equal(canvas.tissue, tissue)
+    assert surgeon.share_maps() == {}
+
+
+STILL = Quality("clean", 1.0, 0.0, 0.2, True, 0.0, (0.5, 0.5, 0.5, 0.3))
+
+
+@pytest.mark.parametrize("along_rows", [True, False])
+def test_ghosts_lie_along_the_phase_direction(along_rows):
+    images = np.zeros((2, 50, 50), np.float32)
+    images[:, 20:30, 20:30] = 1
+    np.testing.assert_array_equal(moved(images, STILL), images)
+    quality = replace(STILL, motion=1.0, phase_along_rows=along_rows)
+    seen = moved(images, quality)
+    assert seen.mean() == pytest.approx(images.mean(), rel=0.03)
+    rows, columns = (seen[0].sum(axis) > 1e-6 for axis in (1, 0))
+    along, across = (rows, columns) if along_rows else (columns, rows)
+    assert across.nonzero()[0].tolist() == list(range(20, 30))
+    step = round(quality.ghost * 50)
+    assert along.nonzero()[0].tolist() == list(range(20 - step, 30 + step))
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_fat_stays_bright_in_fat_suppressed_series_only(plane):
+    _, canvas = paint(4, spacing=2.0, low=(-60, -60, -40), high=(60, 60, 60))
+    centres = np.linspace(-45, 45, 32)
+    plan = Plan(plane, np.linspace(-30, 30, 5), centres, centres, 4.0, 90 / 31)
+    scanner = replace(SCANNER, gain=1000.0)
+    failed = replace(STILL, unsuppressed=1.0)
+    well, ill = (
+        acquire(canvas, plan, scanner, False, quality, np.random.default_rng(0)).astype(float)
+        for quality in (STILL, failed)
+    )
+    if plane not in SUPPRESSED:
+        np.testing.assert_array_equal(ill, well)
+        return
+    field = unsuppressed_field(failed, ill.shape)
+    tissues = image_tissues(canvas, plan, False)
+    fat = np.isin(tissues, [CODES[name] for name in ("fat", "femur", "tibia")])
+    change = ill - well
+    assert change[fat & (field > 0.5)].mean() > 150
+    muscle = tissues == CODES["muscle"]
+    assert np.abs(change[muscle & (field < 0.05)]).mean() < 15
 
 
 def test_label_counts_are_those_of_mrnet():
@@ -180,10 +288,36 @@ def test_lesions_are_where_the_masks_say(healthy, labels, kinds, seed):
     assert np.concatenate(inside).mean() > 8 * np.concatenate(outside).mean()
 
 
-def test_healthy_exams_have_no_lesion(healthy):
-    for exam in healthy.values():
+def test_healthy_exams_have_no_lesion_though_they_have_variants(healthy):
+    for seed, exam in healthy.items():
+        assert draw_variants(cohort._generators(seed, "0007")["variants"])
         assert exam.findings == []
         assert all(not mask.any() for mask in exam.lesions.values())
+
+
+def test_other_labels_leave_knee_variants_and_qualities(healthy, monkeypatch):
+    seen = []
+    for name in ("draw_knee", "draw_variants", "draw_quality"):
+        draw = getattr(cohort, name)
+
+        def spy(rng, draw=draw):
+            seen.append(draw(rng))
+            return seen[-1]
+
+        monkeypatch.setattr(cohort, name, spy)
+    sick = make_exam("0007", {"abnormal": 1, "acl": 1, "meniscus": 1}, TINY, 0)
+    of_sick, seen = seen[:], seen[:0]
+    well = healthy[0]
+    for plane in PLANES:
+        np.testing.assert_array_equal(sick.tissues[plane], well.tissues[plane])
+        np.testing.assert_array_equal(
+            sick.geometry[plane].positions, well.geometry[plane].positions
+        )
+    rngs = cohort._generators(0, "0007")
+    assert str(of_sick[0]) == str(draw_knee(rngs["knee"]))
+    assert of_sick[1] == draw_variants(rngs["variants"])
+    assert of_sick[2:] == [draw_quality(rngs[f"quality of {plane}"]) for plane in PLANES]
+    assert (sick.side, sick.scanner) == (well.side, well.scanner)
 
 
 def test_severity_makes_lesions_larger():
@@ -240,6 +374,17 @@ def test_workers_and_resuming_give_the_same_bytes(studies, tmp_path):
     assert before == {p: p.stat().st_mtime_ns for p in kept.rglob("*.dcm")}
 
 
+@pytest.mark.parametrize("of", ["lesions", "tissues"])
+def test_a_lost_mask_comes_back_and_the_study_stays(studies, of):
+    folder, first = studies[0], files_of(studies[0])
+    lost = folder / of / "coronal" / "0001.npy"
+    lost.unlink()
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.dcm")}
+    write_exams(folder, 3, 1, TINY, seed=5, progress=False)
+    assert files_of(folder) == first
+    assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*.dcm")}
+
+
 def test_exams_made_otherwise_are_made_again(studies, tmp_path, monkeypatch, capsys):
     first = files_of(studies[0])
     write_exams(tmp_path, 3, 1, TINY, seed=6, progress=False)
@@ -287,6 +432,9 @@ def test_dicom_is_valid_and_consistent(studies):
             mask = np.load(folder / "lesions" / plane / f"{row.exam}.npy", allow_pickle=False)
             np.testing.assert_array_equal(mask, made.lesions[plane])
             assert mask.dtype == np.uint8
+            tissues = np.load(folder / "tissues" / plane / f"{row.exam}.npy", allow_pickle=False)
+            np.testing.assert_array_equal(tissues, made.tissues[plane])
+            assert tissues.dtype == np.uint8 and tissues.shape == volume.shape
             instances += [d.SOPInstanceUID for d in images]
             studies_seen |= {d.StudyInstanceUID for d in images}
             frames |= {d.FrameOfReferenceUID for d in images}
