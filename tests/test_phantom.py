@@ -146,7 +146,7 @@ def test_tissues_lie_where_the_signal_is():
         tissues = image_tissues(canvas, plan, mirror=False)
         assert tissues.shape == signal.shape and tissues.dtype == np.uint8
         expected = SCANNER.signals()[tissues, CONTRASTS[plane]]
-        assert np.corrcoef(signal.ravel(), expected.ravel())[0, 1] > 0.8
+        assert np.corrcoef(signal.ravel(), expected.ravel())[0, 1] > 0.7
         beyond = replace(plan, rows=centres + 500)
         assert not image_tissues(canvas, beyond, mirror=False).any()
 
