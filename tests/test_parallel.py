@@ -155,7 +155,7 @@ def attending(folder):
     return parent, int((folder / "pid").read_text())
 
 
-def await_(happens, seconds=60):
+def await_(happens, seconds=300):
     """Wait until something has happened."""
     end = time.monotonic() + seconds
     while not happens():
@@ -169,7 +169,7 @@ def test_a_signal_to_the_parent_alone_ends_the_child_in_order(tmp_path, name):
     number = getattr(signal, name)
     parent, child = attending(tmp_path)
     parent.send_signal(number)
-    assert parent.wait(60) == (-number if name == "SIGKILL" else 128 + number)
+    assert parent.wait(300) == (-number if name == "SIGKILL" else 128 + number)
     await_(lambda: not psutil.pid_exists(child))
     assert (tmp_path / "note").read_text() == "ended"
 
