@@ -37,8 +37,8 @@ class Lesion:
 #: What an injury shows, each sign for itself: chance that a torn ACL, or meniscus, has it. No plane
 #: sees all of them. After a fresh tear fluid fills the gap and water the marrow; an old one is
 #: filled by granulation tissue, or its place by fat.
-ACL_SIGNS = {"fresh": 0.70, "effusion": 0.60, "bruise": 0.50, "empty notch": 0.55}
-MENISCUS_SIGNS = {"fluid": 0.70, "extrusion": 0.70, "irritation": 0.60, "effusion": 0.35}
+ACL_SIGNS = {"fresh": 0.70, "effusion": 0.60, "bruise": 0.50, "empty notch": 0.85}
+MENISCUS_SIGNS = {"fluid": 0.70, "extrusion": 0.80, "irritation": 0.60, "effusion": 0.35}
 
 
 def _signs(rng, chances: dict[str, float]) -> dict[str, bool]:

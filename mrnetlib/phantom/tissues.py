@@ -37,7 +37,7 @@ SIGNALS = {
     "patella": (0.20, 0.84, 0.17),
     "oedema": (0.70, 0.36, 0.72),
     "torn_fibre": (0.42, 0.40, 0.52),
-    "cleft": (0.95, 0.34, 1.0),
+    "cleft": (0.95, 0.45, 1.0),
     # What fills an old tear, and the marrow that still makes blood: short echoes show the one, T1
     # and fat suppression the other.
     "granulation": (0.38, 0.70, 0.42),

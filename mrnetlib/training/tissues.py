@@ -135,12 +135,21 @@ def put_foreign(slices: Tensor, truth: Tensor, generator: torch.Generator) -> tu
     return mixed, torch.cat([truth * (1 - share), share], 1)
 
 
-def last_map(backbone: nn.Module) -> tuple[nn.Module, str]:
-    """The module around a backbone's last feature map, and whether it is its input or output."""
-    for module in backbone.modules():
-        if isinstance(module, nn.AdaptiveAvgPool2d):
-            return module, "input"
-    return backbone.features, "output"
+def last_map(backbone: nn.Module, image_size: int) -> tuple[nn.Module, torch.Size]:
+    """The module that gives a backbone's last feature map, and the shape (1, C, h, w) of it."""
+    found = []
+
+    def look(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        if output.ndim == 4 and not isinstance(module, nn.AdaptiveAvgPool2d):
+            found.append((module, output.shape))
+
+    hooks = [module.register_forward_hook(look) for module in backbone.modules()]
+    device = next(backbone.parameters()).device
+    with torch.no_grad():
+        backbone.eval()(torch.zeros(1, 1, image_size, image_size, device=device))
+    for hook in hooks:
+        hook.remove()
+    return found[-1]
 
 
 class TissueHead(nn.Module):
@@ -153,22 +162,12 @@ class TissueHead(nn.Module):
     def __init__(self, backbone: nn.Module, image_size: int):
         super().__init__()
         self.seen: Tensor | None = None
-        module, side = last_map(backbone)
-        if side == "input":
-            self.hook = module.register_forward_pre_hook(self._keep_input)
-        else:
-            self.hook = module.register_forward_hook(self._keep_output)
-        device = next(backbone.parameters()).device
-        with torch.no_grad():
-            backbone.eval()(torch.zeros(1, 1, image_size, image_size, device=device))
-        _, channels, height, _ = self.seen.shape
+        module, (_, channels, height, _) = last_map(backbone, image_size)
+        self.hook = module.register_forward_hook(self._keep)
         self.fine = -(-GRID // height)
         self.linear = nn.Conv2d(channels, (len(GROUPS) + 1) * self.fine**2, 1)
 
-    def _keep_input(self, module: nn.Module, inputs: tuple) -> None:
-        self.seen = inputs[0]
-
-    def _keep_output(self, module: nn.Module, inputs: tuple, output: Tensor) -> None:
+    def _keep(self, module: nn.Module, inputs: tuple, output: Tensor) -> None:
         self.seen = output
 
     def forward(self) -> Tensor:
