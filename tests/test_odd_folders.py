@@ -93,6 +93,6 @@ def test_the_chain_runs_in_folders_of_any_name(tmp_path):
     failed = {name: said[-2000:] for name, (status, said) in ended.items() if status}
     assert failed == {}
     for name in FOLDERS:
-        written = files.read_json(tmp_path / name / "results" / "own" / "provenance.json")
+        written = files.read_json(tmp_path / name / "data" / "own" / "results" / "provenance.json")
         assert len(written["runs"]) == 6
     assert list(tmp_path.rglob("raw")) == []
