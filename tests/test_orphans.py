@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POS
 #: A chain of one step, and a cell whose pool works for ever until there is a file.
 CHAIN = """import sys
 rule all:
-    output: "results/own/table1.md"
+    output: "data/own/results/table1.md"
     shell: '{sys.executable:q} -m mrnetlib notebook --study own 00_toy && echo Table > {output}'
 """
 CELL = """import pathlib, time
