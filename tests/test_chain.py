@@ -93,7 +93,7 @@ def test_another_description_reaches_every_report(finished, edit):
 
 
 def test_changed_settings_run_the_steps_that_read_them_and_those_after(finished, edit):
-    edit("studies/phantom.yaml", "batch_exams: 8", "batch_exams: 8\nselect_on: test")
+    edit("studies/phantom.yaml", "data: phantom", "data: phantom\nselect_on: test")
     assert would_run(finished) == {"comparison"}
     edit("studies/phantom.yaml", "seed: 2020", "seed: 2021")
     assert "exams" in would_run(finished)
