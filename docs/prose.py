@@ -22,6 +22,7 @@ import pandas as pd
 from mrnetlib.dicom import knees, stacks
 from mrnetlib.evaluation import roc
 from mrnetlib.files import InputError, read_json, write_text
+from mrnetlib.phantom import quality, tissues, variants
 from mrnetlib.study import read
 from mrnetlib.variants import recipes
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "mrnetlib"
 RESULTS = ROOT / "results"
 STUDY = "phantom"
-PAGES = ("README.md", "CHANGELOG.md", "results/README.md", "notebooks/*.ipynb")
+PAGES = ("README.md", "CHANGELOG.md", "results/README.md", "docs/*.md", "notebooks/*.ipynb")
 MARKED = re.compile(r"(<!-- n: ([^>]+) -->)([^\n]*?)(<!-- /n -->)")
 
 #: What stands where a result does not hold the number, because it is older than the note of it.
@@ -158,6 +159,17 @@ def of_the_settings() -> dict[str, str]:
     }
 
 
+def of_the_knees() -> dict[str, str]:
+    """What the digital knee draws."""
+    shares = {level: chance for level, (chance, *_) in quality.LEVELS.items()}
+    return {
+        "kinds of variants": str(len(variants.CHANCES)),
+        "scanners of the phantom": str(len(tissues.SCANNERS)),
+        "clean series": f"{shares['clean']:.0%}".replace("%", " %"),
+        "poor series": f"{shares['poor']:.0%}".replace("%", " %"),
+    }
+
+
 def is_speed(part: Any) -> bool:
     """Whether this part of a benchmark's file is an architecture's."""
     return isinstance(part, dict) and "of_limit" in part
@@ -172,6 +184,7 @@ def numbers() -> dict[str, str]:
         code
         | of_the_run()
         | of_the_settings()
+        | of_the_knees()
         | {
             "of the machine's limit": f"{100 * min(speed):.0f} to {100 * max(speed):.0f} %",
             "digits of the choices": str(recipes.DIGITS),

@@ -111,6 +111,19 @@ def test_histograms_draw_a_line_per_exam():
     assert len(right.lines) == 2 + 3
 
 
+def test_side_by_side_gives_every_slice_its_title_and_lesion(volume):
+    lesion = np.zeros_like(volume[1])
+    lesion[5:10, 5:10] = 3
+    figure = figures.side_by_side(
+        volume[:2], ["a bursa", "a tear"], [None, lesion], lesion_names={3: "ACL tear"},
+        caption=CAPTION,
+    )  # fmt: skip
+    left, right = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["a bursa", "a tear"]
+    assert [len(axes.collections) for axes in (left, right)] == [0, 1]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["ACL tear"]
+
+
 def test_augmentation_gallery_begins_with_the_original(volume):
     figure = figures.augmentation_gallery(volume[0], volume[1:4], ["a", "b", "c"])
     shown = [axes.images[0].get_array() for axes in panels(figure)]

@@ -7,7 +7,7 @@ of its notebook still says whose knees it shows.
 
 from mrnetlib.figures.calibration import calibration_curves
 from mrnetlib.figures.counts import histograms, label_counts, slices_per_exam
-from mrnetlib.figures.exams import augmentation_gallery, exam, mosaic
+from mrnetlib.figures.exams import augmentation_gallery, exam, mosaic, side_by_side
 from mrnetlib.figures.gain import gain
 from mrnetlib.figures.pipeline import pipeline
 from mrnetlib.figures.results import (
@@ -32,6 +32,7 @@ __all__ = [
     "pipeline",
     "roc_curves",
     "save",
+    "side_by_side",
     "single_vs_multi",
     "slices_per_exam",
     "style",

@@ -159,6 +159,29 @@ def exam(
     return figure
 
 
+def side_by_side(
+    slices: Sequence[np.ndarray],
+    titles: Sequence[str],
+    lesions: Sequence[np.ndarray | None] | None = None,
+    *,
+    lesion_names: Mapping[int, str] | None = None,
+    caption: str = "",
+) -> StudyFigure:
+    """Single slices (H, W) of several exams in a row, each with its own title and lesions."""
+    lesions = lesions or [None] * len(slices)
+    codes = _codes(lesions)
+    with style():
+        figure = new_figure(WIDTH / len(slices) + 0.85, caption)
+        panels = figure.subplots(1, len(slices), squeeze=False)[0]
+        for axes, pixels, lesion, title in zip(panels, slices, lesions, titles, strict=True):
+            _show_slice(axes, pixels, grey_window(pixels), None)
+            axes.set_title(title, fontsize=8.5)
+            if lesion is not None:
+                _outline(axes, lesion, codes)
+        _lesion_legend(figure, codes, lesion_names or {})
+    return figure
+
+
 def augmentation_gallery(
     original: np.ndarray,
     augmented: Sequence[np.ndarray],

@@ -218,6 +218,18 @@ def describe_exam(exam: str, labels, protocol: Protocol, seed: int) -> tuple[str
     return draw_knee(rngs["knee"]).side, draw_lesions(rngs["lesions"], labels, protocol)
 
 
+def describe_difficulty(exam: str, seed: int) -> tuple[list[str], dict[str, str]]:
+    """What makes an exam hard, whatever its labels, without making it.
+
+    Returns
+    -------
+    The kinds of its normal variants, and plane -> how good that series is, a key of `LEVELS`.
+    """
+    rngs = _generators(seed, exam)
+    kinds = [variant.kind for variant in draw_variants(rngs["variants"])]
+    return kinds, {plane: draw_quality(rngs[f"quality of {plane}"]).level for plane in PLANES}
+
+
 def make_exam(exam: str, labels, protocol: Protocol, seed: int) -> PhantomExam:
     """One exam of three series.
 

@@ -18,6 +18,7 @@ from mrnetlib.parallel import each
 from mrnetlib.phantom.cohort import (
     PhantomExam,
     Protocol,
+    describe_difficulty,
     describe_exam,
     draw_labels,
     make_exam,
@@ -91,13 +92,15 @@ def _write_labels(folder: Path, table: pd.DataFrame, format: str) -> None:
 
 
 def _write_findings(folder: Path, table: pd.DataFrame, protocol: Protocol, seed: int) -> None:
-    """What there is to be seen in each exam, in words: exam, side, findings."""
+    """What there is to be seen in each exam, in words; see `write_exams`."""
     rows = []
     for row in table.itertuples():
         labels = {task: getattr(row, task) for task in TASKS}
         side, lesions = describe_exam(row.exam, labels, protocol, seed)
-        rows.append((row.exam, side, "; ".join(map(str, lesions))))
-    findings = pd.DataFrame(rows, columns=["exam", "side", "findings"])
+        variants, levels = describe_difficulty(row.exam, seed)
+        words = "; ".join(map(str, lesions)), "; ".join(variants)
+        rows.append((row.exam, side, *words, *(levels[plane] for plane in PLANES)))
+    findings = pd.DataFrame(rows, columns=["exam", "side", "findings", "variants", *PLANES])
     write_csv(folder / "lesions" / "findings.csv", findings)
 
 
@@ -121,7 +124,8 @@ def write_exams(
     folder : the study's data folder. ``dicom/<exam>/<series>/IM####.dcm`` and
         ``dicom/labels.csv``, or ``exams/train|valid/<plane>/<exam>.npy`` (uint8) with MRNet's
         label files; for both ``lesions/<plane>/<exam>.npy`` (uint8 codes of `LESIONS`),
-        ``lesions/findings.csv`` (exam, side, findings in words) and
+        ``lesions/findings.csv`` (exam, side, findings and normal variants in words, and how good
+        each plane's series is, a key of `mrnetlib.phantom.quality.LEVELS`) and
         ``tissues/<plane>/<exam>.npy`` (uint8 codes of the tissues, the anatomy without lesions).
     train, test : number of exams; 1130 and 120 give MRNet's counts.
     format : "dicom" or "mrnet".
