@@ -199,6 +199,7 @@ def test_ghosts_lie_along_the_phase_direction(along_rows):
     np.testing.assert_array_equal(moved(images, STILL), images)
     quality = replace(STILL, motion=1.0, phase_along_rows=along_rows)
     seen = moved(images, quality)
+    assert seen.mean() == pytest.approx(images.mean(), rel=0.01)
     rows, columns = (seen[0].sum(axis) > 1e-6 for axis in (1, 0))
     along, across = (rows, columns) if along_rows else (columns, rows)
     assert across.nonzero()[0].tolist() == list(range(20, 30))

@@ -66,7 +66,7 @@ def moved(images: np.ndarray, quality: Quality) -> np.ndarray:
     ghosts = np.roll(images, step, axis) + np.roll(images, -step, axis)
     near = np.roll(images, 1, axis) + np.roll(images, -1, axis)
     blur = 0.22 * quality.motion
-    return (1 - 2 * blur - strength) * images + blur * near + strength * ghosts
+    return (1 - 2 * blur - 2 * strength) * images + blur * near + strength * ghosts
 
 
 def unsuppressed_field(quality: Quality, shape: tuple[int, int, int]) -> np.ndarray:
