@@ -22,6 +22,7 @@ from benchmarks.recipe import train
 from mrnetlib import study
 from mrnetlib.files import write_csv, write_json
 from mrnetlib.provenance import circumstances
+from mrnetlib.settings import changed
 
 STARTS = tuple(product(("none", "pretrained"), ("random", "probe")))
 KEPT = ["tune_auc_start", "tune_auc", "tune_loss"]
@@ -41,10 +42,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--study", default="phantom")
     parser.add_argument("--plane", default="axial")
+    parser.add_argument("--architectures", nargs="+", help="some of the study's (default: all)")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     this = study.load(arguments.study)
-    cases = [(a, *start) for a in this.settings.architectures for start in STARTS]
+    chosen = changed(this.settings, "--architectures", architectures=arguments.architectures)
+    cases = [(a, *start) for a in chosen.architectures for start in STARTS]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
         jobs = [pool.submit(measure, this.name, *case, arguments.plane) for case in cases]
