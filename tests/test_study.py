@@ -55,6 +55,15 @@ def test_the_file_of_the_starting_weights_is_said_once(tmp_path, weights, wanted
     assert found == (None if wanted is None else tmp_path / wanted)
 
 
+def test_imagenets_weights_that_pip_brought_are_found(tmp_path):
+    study = study_of(tmp_path, weights="imagenet")
+    path = tmp_path / "data" / "weights" / "alexnet.pt"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert study.weights_file("alexnet") == path
+    assert study.weights_file("resnet18") is None
+
+
 def test_a_weight_file_may_lie_at_home(tmp_path, monkeypatch):
     for variable in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(variable, str(tmp_path / "home"))
@@ -69,7 +78,7 @@ def test_the_caption_names_study_and_data(tmp_path):
 
 
 #: The project's own; a user's study beside them may be whatever it is.
-STUDIES = ("mrnet", "phantom", "phantom-full", "phantom-scratch")
+STUDIES = ("mrnet", "phantom", "phantom-full", "phantom-imagenet", "phantom-scratch")
 
 
 def test_the_readme_names_the_projects_studies():

