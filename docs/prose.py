@@ -36,6 +36,9 @@ MARKED = re.compile(r"(<!-- n: ([^>]+) -->)([^\n]*?)(<!-- /n -->)")
 #: What stands where a result does not hold the number, because it is older than the note of it.
 UNKNOWN = "not noted by this run"
 
+#: For what nobody has run since the study took its present form.
+UNMEASURED = "not measured"
+
 _WORDS = "half an?|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|thirty|forty"
 _UNITS = r"s|min|seconds?|minutes?|hours?|[kKMG]i?B|gigabytes?|lines of code"
 #: What reads like a measured number.
@@ -122,7 +125,8 @@ def seeds_apart() -> float:
 def of_the_run() -> dict[str, str]:
     """What the default study took, as its provenance and that of its choices say."""
     run = read_json(RESULTS / STUDY / "provenance.json")
-    choices = read_json(RESULTS / STUDY / "choices" / "provenance.json")
+    path = RESULTS / STUDY / "choices" / "provenance.json"
+    choices = read_json(path) if path.is_file() else None
     training = "02_per_plane_training"
     alexnet = seconds(run, training, lambda name: "_alexnet_" in name)
     others = seconds(run, training, lambda name: "_alexnet_" not in name)
@@ -133,13 +137,17 @@ def of_the_run() -> dict[str, str]:
     }
     return found | {
         "04_single_vs_multi_view": duration(sum(seconds(run, "04_single_vs_multi_view"))),
-        "06_choices": duration(sum(seconds(choices, "06_choices_that_move_the_number"))),
+        "06_choices": (
+            duration(sum(seconds(choices, "06_choices_that_move_the_number")))
+            if choices
+            else UNMEASURED
+        ),
         "pretraining": duration(sum(seconds(run, "pretraining"))),
         "alexnets of a plane": duration(max(alexnet)),
         "other networks of a plane": duration(max(others)),
         "cores": str(cores(run)),
         "make study": duration(elapsed(run)),
-        "make choices": duration(elapsed(choices)),
+        "make choices": duration(elapsed(choices)) if choices else UNMEASURED,
         "memory": gigabytes(run.get("peak_memory_mib")),
         "disk of the study": gigabytes(disk.get("study")),
         "disk of the environment": gigabytes(disk.get("environment")),
