@@ -114,8 +114,6 @@ def seeds_apart() -> float:
         table = pd.read_csv(path).query("variant == 'as_is'")
         tables.append(table.assign(network=path.stem + "_" + table["task"]))
     table = pd.concat(tables).query("split == 'test'")
-    # Predictions without a seed are those of the study's own.
-    table["seed"] = table["seed"].fillna(read(STUDY, ROOT).seed)
     networks = table.groupby(["network", "seed"])[["label", "probability"]]
     areas = networks.apply(lambda one: roc.auc(one["label"], one["probability"]))
     by_network = areas.groupby("network")

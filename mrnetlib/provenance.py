@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 import yaml
 
-from mrnetlib.evaluation.agreement import other_settings, read_note
 from mrnetlib.files import InputError, code_digest, read_json, refuse_read_only, write_json
 from mrnetlib.study import Study
 from mrnetlib.training import progress
@@ -277,6 +276,9 @@ def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
 def refuse_unfinished(study: Study) -> dict[str, Any]:
     """The ``provenance.json`` of a study's run; an `InputError` where it is not one of the study as
     it is now, from its first step to its last."""
+    # And with it SciPy's statistics, for which the chain's jobs do not wait.
+    from mrnetlib.evaluation.agreement import other_settings, read_note
+
     path = study.results / "provenance.json"
     advice = f"Run 'make study STUDY={study.name}' first."
     if not path.is_file():

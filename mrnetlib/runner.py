@@ -25,7 +25,6 @@ from rich.table import Table
 from rich.text import Text
 
 import mrnetlib
-from mrnetlib.evaluation import verify
 from mrnetlib.files import InputError, locked, refuse_read_only, write_text
 from mrnetlib.parallel import attend
 from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
@@ -312,6 +311,8 @@ def run_study(study: Study, choices: bool, cores: int | None, dry_run: bool, ver
         print((study.results / table).read_text(encoding="utf-8"))
         print(f"Report: {study.results / report}")
         print(f"All tables, figures and executed notebooks: {study.results}")
+        from mrnetlib.evaluation import verify  # and SciPy's statistics, needed at the end only
+
         try:
             print(verify.report(study).verdict)
         except InputError as reason:

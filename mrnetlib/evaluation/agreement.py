@@ -244,15 +244,15 @@ def other_settings(ours: dict[str, Any], kept: dict[str, Any], *without: str) ->
     Captions and tolerances do not count, nor what the steps `without` read.
     """
     uncounted = {name for step in (DRAWING, VERIFY, *without) for name in keys_of(step)}
-    defaults = {name: _plain(value) for name, value in asdict(Settings()).items()}
+    defaults = {name: plain(value) for name, value in asdict(Settings()).items()}
     first, second = (
-        defaults | {name: _plain(value) for name, value in own.items()} for own in (ours, kept)
+        defaults | {name: plain(value) for name, value in own.items()} for own in (ours, kept)
     )
     names = [name for name in first | second if name not in uncounted | {"exams_folder"}]
     odd = [name for name in names if first.get(name) != second.get(name)]
     return ", ".join(f"{name} {first.get(name)} instead of {second.get(name)}" for name in odd)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A setting as JSON gives it back."""
     return list(value) if isinstance(value, tuple) else value

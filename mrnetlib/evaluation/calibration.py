@@ -11,6 +11,7 @@ from scipy.stats import norm, t
 from mrnetlib.evaluation.metrics import seeded
 from mrnetlib.evaluation.predictions import of_split
 from mrnetlib.evaluation.roc import checked, wilson_interval
+from mrnetlib.evaluation.scores import freedom
 from mrnetlib.files import InputError
 
 
@@ -126,8 +127,8 @@ def _over_seeds(large: pd.DataFrame, level: float) -> dict[str, float]:
         z = norm.ppf((1 + level) / 2)
         exams = (((large["intercept_high"] - large["intercept"]) / z) ** 2).mean()
         seeds = large["intercept"].var() / count
-        freedom = (count - 1) * ((exams + seeds) / seeds) ** 2 if seeds else np.inf
-        half = t.ppf((1 + level) / 2, freedom) * np.sqrt(exams + seeds)
+        total = exams + seeds
+        half = t.ppf((1 + level) / 2, freedom(total, [(seeds, count)])) * np.sqrt(total)
         mean["intercept_low"], mean["intercept_high"] = (
             mean["intercept"] + sign * half for sign in (-1, 1)
         )

@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from mrnetlib.evaluation.agreement import plain, read_note
 from mrnetlib.evaluation.comparisons import holm
 from mrnetlib.evaluation.metrics import seeded
 from mrnetlib.evaluation.predictions import read_fused, read_predictions
 from mrnetlib.evaluation.rows import every_row, rows, together
 from mrnetlib.evaluation.table1 import compared, pairs_of_views, score
-from mrnetlib.files import InputError, read_json
+from mrnetlib.files import InputError
 
 #: Columns of ``gain.csv`` and ``scratch.csv``.
 GAIN = ["architecture", "class", "over", "gain", "low", "high", "covers"]
@@ -48,9 +49,7 @@ def gains(
     pairs = pairs_of_views([*found, *together(found)])
     table = [
         (first.architecture, first.kind, second.views, *gain[:3], covers)
-        for (first, second), (gain, covers) in zip(
-            pairs, compared(pairs, measure, level), strict=True
-        )
+        for first, second, gain, covers in compared(pairs, measure, level)
     ]
     return pd.DataFrame(table, columns=GAIN)
 
@@ -74,9 +73,9 @@ def read_scratch(folder: Path, settings: Mapping[str, Any]) -> tuple[pd.DataFram
     )
     if not (folder / "provenance.json").is_file():
         raise InputError(f"{folder.name}: has no finished results. {remedy}")
-    its = read_json(folder / "provenance.json")["settings"]
+    its = read_note(folder / "provenance.json")["settings"]
     for name in SAME:
-        pair = [list(v) if isinstance(v, tuple) else v for v in (settings.get(name), its.get(name))]
+        pair = [plain(own.get(name)) for own in (settings, its)]
         if name in settings and name in its and pair[0] != pair[1]:
             raise InputError(
                 f"{folder.name}: was trained with {name} {pair[1]}, this study with {pair[0]}; "
@@ -125,9 +124,7 @@ def scratch(
             | {"pretrained": score(first, "auc").estimate}
             | {"scratch": score(second, "auc").estimate}
             | found._asdict()
-            for (first, second), (found, covers) in zip(
-                pairs, compared(pairs, "auc", level), strict=True
-            )
+            for first, second, found, covers in compared(pairs, "auc", level)
         ]
     )
     return table.assign(p_holm=holm(table["p"]))[SCRATCH]

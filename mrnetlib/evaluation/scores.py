@@ -21,6 +21,7 @@ degrees of freedom. An architecture with one seed adds nothing to the second par
 known of it; `covers` says so.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -104,13 +105,24 @@ def chance(choice: Choice | None) -> float:
     return max(0.0, float(choice.moved.var() - luck))
 
 
+def freedom(total: float, seeds: Iterable[tuple[float, int]]) -> float:
+    """Satterthwaite's degrees of freedom of a variance; inf where nothing in it is from few seeds.
+
+    Parameters
+    ----------
+    total : the variance.
+    seeds : the parts of it that come from seeds, each with their number.
+    """
+    uncertain = sum(part**2 / (count - 1) for part, count in seeds)
+    return total**2 / uncertain if uncertain > NOTHING**2 else np.inf
+
+
 def variance(found: Score) -> tuple[float, float]:
     """The variance of an estimate and Satterthwaite's degrees of freedom; inf for one seed."""
     many = [part for part in found.by_seed.values() if len(part) > 1]
     seeds = np.array([part.var(ddof=1) / len(part) for part in many])
     total = float((found.share**2).sum() + seeds.sum() + chance(found.choice))
-    uncertain = sum(own**2 / (len(part) - 1) for own, part in zip(seeds, many, strict=True))
-    return total, total**2 / uncertain if uncertain > NOTHING**2 else np.inf
+    return total, freedom(total, [(own, len(part)) for own, part in zip(seeds, many, strict=True)])
 
 
 def limits(found: Score, level: float = 0.95) -> tuple[float, float] | None:

@@ -81,19 +81,20 @@ def interval(
 
 def compare(first: Row, second: Row, measure: str, level: float = 0.95) -> Comparison:
     """First minus second row on the same exams; the measure's exact test for two networks."""
-    return compared([(first, second)], measure, level)[0][0]
+    ((*_, found, _),) = compared([(first, second)], measure, level)
+    return found
 
 
 def compared(
     pairs: list[tuple[Row, Row]], measure: str, level: float = 0.95
-) -> list[tuple[Comparison, str]]:
-    """`compare` for every pair of rows, each with what its interval covers, in words."""
+) -> list[tuple[Row, Row, Comparison, str]]:
+    """Every pair of rows, what `compare` says of it, and what the interval covers, in words."""
     known = {id(row): score(row, measure) for row in {id(r): r for p in pairs for r in p}.values()}
     found = []
     for pair in pairs:
         parts = [known[id(row)] for row in pair]
         apart = scores.minus(*parts)
-        found.append((_compare(pair, parts, apart, measure, level), scores.covers(apart)))
+        found.append((*pair, _compare(pair, parts, apart, measure, level), scores.covers(apart)))
     return found
 
 
@@ -224,9 +225,7 @@ def table_1_comparisons(
     table = pd.DataFrame(
         [
             (first.name, second.name, first.kind, *found, covers)
-            for (first, second), (found, covers) in zip(
-                pairs, compared(pairs, measure, level), strict=True
-            )
+            for first, second, found, covers in compared(pairs, measure, level)
         ],
         columns=["first", "second", "class", *Comparison._fields, "covers"],
     )

@@ -159,7 +159,7 @@ class Surgeon:
         region, height = m["region"], np.maximum(m["height"], 1)
         body = np.clip((55 - np.abs(m["angle"])) / 20, 0, 1)
         reach = 3.0 + 3.0 * s
-        bulge = np.clip(0.5 - (np.abs(m["depth"] + reach / 2) - reach / 2) / self.canvas.edge, 0, 1)
+        bulge = self.canvas.cover(np.abs(m["depth"] + reach / 2) - reach / 2)
         bulge *= np.clip((height - np.abs(m["up"] - height / 2) * 2) / 2, 0, 1) * body
         bulge *= self.is_tissue(region, "fat", "fluid", "ligament", "fascia", "muscle")
         self.change("meniscus tear", region, bulge, "meniscus")
