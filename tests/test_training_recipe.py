@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,8 +14,11 @@ from mrnetlib import settings
 from mrnetlib.evaluation.predictions import COLUMNS, read_history
 from mrnetlib.exams import banks as banks_module
 from mrnetlib.exams import intake
-from mrnetlib.files import InputError, code_digest
+from mrnetlib.exams.banks import ExamBank
+from mrnetlib.exams.layout import read_volume, volume_path
+from mrnetlib.files import InputError, code_digest, write_array
 from mrnetlib.names import prediction_path
+from mrnetlib.phantom.tissues import CODES
 from mrnetlib.settings import Settings
 from mrnetlib.study import load
 from mrnetlib.training import augment, finetune, recipe
@@ -54,7 +58,17 @@ def study(tmp_path_factory):
     study = load("own", root)
     inventory = write_planted_banks(study.banks, write_planted(study.exams, 40, 10, size=64))
     intake.write_inventory(study.data / "exams.csv", inventory)
+    write_tissues(study)
     return study
+
+
+def write_tissues(study):
+    """Name a planted volume's bright pixels for the pretraining, as the phantom's are."""
+    for plane in study.settings.planes:
+        for exam in ExamBank.open(study.banks, "train", plane).exams:
+            volume = read_volume(volume_path(study.exams, "train", plane, exam))
+            codes = np.where(volume > volume.mean(), CODES["meniscus"], CODES["fat"])
+            write_array(study.tissues / plane / f"{exam}.npy", codes.astype(np.uint8))
 
 
 def run_training(study, monkeypatch, **parameters):
