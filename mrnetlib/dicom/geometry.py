@@ -3,11 +3,13 @@
 Coordinates are DICOM's (LPS): x grows to the patient's left, y to the back, z to the head.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
+from mrnetlib.dicom.headers import Image
 from mrnetlib.files import InputError
 
 #: An oblique stack belongs to a plane while its normal is within this many degrees of the plane's
@@ -158,6 +160,8 @@ class Volume:
     series : which series it is, in words that identify nobody.
     reason : why that one.
     gaps : after how many slices one is missing (only where gaps were allowed).
+    images : what each slice was read from, in the order of the slices.
+    turn : what brought the stored slices to standard display, see `display_turn`.
     """
 
     pixels: np.ndarray
@@ -166,6 +170,8 @@ class Volume:
     series: str
     reason: str
     gaps: tuple[int, ...] = ()
+    images: tuple[Image, ...] = ()
+    turn: tuple[bool, bool, bool] = (False, False, False)
 
     def __repr__(self) -> str:
         slices, rows, columns = self.pixels.shape
@@ -183,4 +189,36 @@ def to_square(volume: Volume, size: int = 256) -> Volume:
     _, rows, columns = volume.pixels.shape
     side = max(rows * volume.spacing[1], columns * volume.spacing[2]) / size
     spacing = (volume.spacing[0], side, side)
-    return Volume(squared, spacing, volume.plane, volume.series, volume.reason, volume.gaps)
+    return replace(volume, pixels=squared, spacing=spacing)
+
+
+class Grid(NamedTuple):
+    """Where a slice's square pixels lie in the patient, in mm (LPS).
+
+    ``first`` (3,) is the centre of the pixel in row 0 and column 0, ``across`` and ``down`` (3,)
+    are unit vectors along the columns' and the rows' index, ``pixel`` is a pixel's side.
+    """
+
+    first: np.ndarray
+    across: np.ndarray
+    down: np.ndarray
+    pixel: float
+
+
+def square_grid(image: Image, turn: tuple[bool, bool, bool], size: int) -> Grid | None:
+    """Where the pixels of a slice lie after `turned` and `to_square_pixels`.
+
+    Turning and padding leave the centre of the field of view where it is, so all follows from it.
+    None where the image does not say the spacing of its pixels.
+    """
+    if not image.spacing:
+        return None
+    frame, (rows, columns) = frame_of(image.orientation), image.spacing
+    height, width = image.header.rows, image.header.columns
+    centre = np.array(image.position)
+    centre = centre + frame[0] * columns * (width - 1) / 2 + frame[1] * rows * (height - 1) / 2
+    swap, flip_rows, flip_columns = turn
+    across, down = (frame[1], frame[0]) if swap else (frame[0], frame[1])
+    across, down = across * (-1 if flip_columns else 1), down * (-1 if flip_rows else 1)
+    pixel = max(height * rows, width * columns) / size
+    return Grid(centre - (across + down) * pixel * (size - 1) / 2, across, down, pixel)

@@ -95,6 +95,8 @@ def _read_volume(stack: Stack, reason: str, allow_gaps: bool) -> Volume:
         describe(stack),
         reason,
         tuple(after for after, _ in stack.gaps),
+        tuple(stack.images),
+        turn,
     )
 
 
