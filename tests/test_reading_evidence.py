@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mrnetlib.names import ARCHITECTURES
-from mrnetlib.reading import evidence as module
-from mrnetlib.reading.evidence import evidence, mean, through_fusion
+from mrnetlib.reading.evidence import evidence, mean, through_fusion, watched_module
+from mrnetlib.reading.gradcam import grad_cam, occlusion
 from mrnetlib.training.networks import ExamNetwork, build_backbone, initialize_kaiming
 
 SIZE = 64
@@ -102,4 +102,41 @@ def test_nothing_is_left_hooked(networks, slices):
         evidence(network, slices)
         parts = network.modules()
         assert not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-    assert module.averaging_module(networks["resnet18"].backbone) is not None
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_grad_cam_is_captums(architecture, networks, slices):
+    attr = pytest.importorskip("captum.attr")
+    network = networks[architecture]
+    layer = watched_module(network.backbone)
+    theirs = attr.LayerGradCam(lambda given: network(given, [len(given)]), layer)
+    given = torch.from_numpy(slices)[:, None].float()
+    for rectified in (True, False):
+        expected = theirs.attribute(
+            given, relu_attributions=rectified, attribute_to_layer_input=True
+        )[:, 0].detach()
+        found = grad_cam(network, slices, rectified)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert found.any()
+
+
+def test_grad_cam_before_its_rectifier_is_the_evidence(networks, slices):
+    for name in ("resnet18", "googlenet"):
+        shares = evidence(networks[name], slices).shares
+        np.testing.assert_allclose(
+            grad_cam(networks[name], slices, rectified=False), shares, rtol=1e-3, atol=1e-5
+        )
+
+
+def test_occlusion_is_the_fall_of_the_logit(networks, slices):
+    network = networks["alexnet"]
+    found = occlusion(network, slices, patch=32, step=16, grey=7)
+    assert found.shape == (len(slices), 3, 3)
+    hidden = slices.copy()
+    hidden[1, 32:64, 16:48] = 7
+    fall = logit_of(network, slices) - logit_of(network, hidden)
+    assert found[1, 2, 1] == pytest.approx(fall, abs=1e-4)
+    alone = slices[:1].copy()
+    alone[0, :32, :32] = 7
+    fall = logit_of(network, slices[:1]) - logit_of(network, alone)
+    assert occlusion(network, slices[:1], 32, 32, 7)[0, 0, 0] == pytest.approx(fall, abs=1e-4)

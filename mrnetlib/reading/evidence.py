@@ -93,17 +93,18 @@ class Maps:
     size: int
 
 
-def averaging_module(backbone: nn.Module) -> nn.Module | None:
-    """The module that averages the last feature map over a slice, None where there is none."""
+def watched_module(backbone: nn.Module) -> nn.Module | None:
+    """The module whose input is the last map: what averages it, or a maximum right before that.
+
+    None where a backbone averages without a module (DenseNet, ShuffleNet): its shares then say in
+    which slice, and not where.
+    """
     found = [part for part in backbone.modules() if isinstance(part, nn.AdaptiveAvgPool2d)]
-    return found[-1] if found else None
-
-
-def _last_pool(backbone: nn.Module) -> nn.MaxPool2d | None:
-    """The maximum that stands right before the average, as in AlexNet and VGG."""
     features = backbone[0] if isinstance(backbone, nn.Sequential) else None
     last = features[-1] if isinstance(features, nn.Sequential) and len(features) else None
-    return last if isinstance(last, nn.MaxPool2d) else None
+    if isinstance(last, nn.MaxPool2d):  # AlexNet, VGG
+        return last
+    return found[-1] if found else None
 
 
 def feature_maps(network: ExamNetwork, slices: Tensor) -> Maps:
@@ -111,12 +112,8 @@ def feature_maps(network: ExamNetwork, slices: Tensor) -> Maps:
 
     Use `evidence` unless several heads share a backbone.
     """
-    backbone = network.backbone
-    averaging, pool = averaging_module(backbone), _last_pool(backbone)
+    watched, size = watched_module(network.backbone), slices.shape[-1]
     seen: list[Tensor] = []
-    size = slices.shape[-1]
-    watched = pool or averaging
-    # A pool is left on the way in, where the map is still fine.
     handle = watched and watched.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     network.eval()
     try:
@@ -130,11 +127,11 @@ def feature_maps(network: ExamNetwork, slices: Tensor) -> Maps:
         return Maps(values[:, :, None, None], None, (1, 1), (size - 1) / 2, float(size), size)
     start, step = grid_of(network, size, watched)
     places, shape = None, tuple(values.shape[-2:])
-    if pool:
+    if isinstance(watched, nn.MaxPool2d):
+        how = (watched.kernel_size, watched.stride, watched.padding, watched.dilation)
         values, places = functional.max_pool2d(
-            values, pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode,
-            return_indices=True,
-        )  # fmt: skip
+            values, *how, ceil_mode=watched.ceil_mode, return_indices=True
+        )
     return Maps(values, places, shape, start, step, size)
 
 
