@@ -219,7 +219,7 @@ rule training:
     # Its checkpoints are finished where only the captions change, and nothing is trained again.
     params:
         settings("training", "drawing"),
-        code("02_per_plane_training", "training", "exams/banks"),
+        code("02_per_plane_training", "training", "exams/banks", "exams/subsets"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     # The slowest networks first, so that no core is idle at the end.
@@ -306,7 +306,8 @@ rule retraining:
         expand("{results}/choices/{kind}/{{architecture}}_{{plane}}.csv", results=RESULTS,
             kind=("predictions", "networks")),
         f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json",
-    params: settings("training", "choices"), code("training", "exams/banks", "variants/recipes", "variants/retrain"),
+    params: settings("training", "choices"), code("training", "exams/banks", "exams/subsets", "variants/recipes",
+        "variants/retrain"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1

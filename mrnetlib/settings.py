@@ -68,8 +68,12 @@ class Settings:
         ``weights``: ``imagenet``, ``none``, ``pretrained`` (self-supervised on
         ``pretrain_slices``, see `mrnetlib.training.pretrain`), or a path, from the study's root,
         with ``{architecture}`` in it. ``head``: see `mrnetlib.training.starting.probe_head`.
+        ``freeze``: ``none``, ``backbone`` (all but the head), or ``early`` (all but the head and
+        the last block, see `mrnetlib.training.blocks`). ``block_rate``: the learning rate of each
+        block is that of the part behind it times this, 1 for one rate for all.
     Training
-        At most ``epochs`` passes over the training exams; ``patience``: epochs without a lower
+        At most ``epochs`` passes over the training exams, of which at most ``exams`` are used, as
+        the seed draws them; 0 for all. ``patience``: epochs without a lower
         loss on the tuning exams after which it stops. ``learning_rate`` and ``weight_decay`` of
         ``torch.optim.Adam`` (the decay is an L2 penalty); by ``schedule`` the rate stays
         ``constant`` or follows a ``cosine`` over ``epochs``, see
@@ -122,6 +126,9 @@ class Settings:
     weights: str = key("imagenet", "training", of=("imagenet", "none", "pretrained"), files=True)
     pretrain_slices: int = key(20_000, "pretraining")
     head: str = key("random", "training", of=("random", "probe"))
+    freeze: str = key("none", "training", of=("none", "backbone", "early"))
+    block_rate: float = key(1.0, "training", most=1)
+    exams: int = key(0, "training")
     epochs: int = key(50, "training", least=1)
     patience: int = key(10, "training")
     learning_rate: float = key(1e-4, "training")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import planted_labels
 
 from mrnetlib import fusion, provenance, runner
 from mrnetlib import study as studies
@@ -79,27 +78,6 @@ def damage(study, change):
     path = recipes.path_of(study, "predictions", "alexnet", "axial")
     table = pd.read_csv(path, dtype={"exam": str})
     write_csv(path, change(table))
-
-
-def test_subsets_are_nested_stratified_and_the_same_for_all_tasks():
-    labels = planted_labels(80)
-    chosen = {share: recipes.subset(labels, share, 0) for share in recipes.SHARES.values()}
-    assert [len(indices) for indices in chosen.values()] == [40, 20, 10]
-    assert set(chosen[1 / 8]) < set(chosen[1 / 4]) < set(chosen[1 / 2])
-    for indices in chosen.values():
-        counts = labels.iloc[indices].value_counts()
-        assert len(counts) == 5 and counts.nunique() == 1, "each combination has its share"
-    assert set(recipes.subset(labels, 1 / 2, 1)) != set(chosen[1 / 2])
-    np.testing.assert_array_equal(recipes.subset(labels, 1 / 2, 0), chosen[1 / 2])
-
-
-def test_folds_part_the_exams_evenly():
-    labels = planted_labels(60)
-    folds = recipes.folds(labels, 3, 0)
-    assert sorted(np.unique(folds)) == [0, 1, 2]
-    for fold in range(3):
-        assert (labels[folds == fold].value_counts() == 4).all()
-    assert (recipes.folds(labels, 3, 1) != folds).any()
 
 
 def test_the_runs_of_a_unit_are_told_apart_and_leave_out_the_studys_own():

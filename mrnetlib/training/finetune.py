@@ -1,7 +1,8 @@
 """Fine-tune one network per plane and task: a visible training loop in plain PyTorch.
 
 `fit` is the loop of the study. Each step takes one or several exams, augments them on the device,
-and updates all parameters with Adam; the training stops when the tuning exams no longer gain.
+and updates all parameters that are not frozen with Adam; the training stops when the tuning exams
+no longer gain.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError
 from mrnetlib.settings import Settings, values_of
 from mrnetlib.training import augment
+from mrnetlib.training.blocks import freeze, groups
 from mrnetlib.training.checkpoints import CODE, TrainingState, fingerprint
 from mrnetlib.training.devices import arithmetic, autocast, compile_backbone
 from mrnetlib.training.networks import ExamNetwork
@@ -54,9 +56,9 @@ def loss_of(logits: Tensor, labels: Tensor, weights: tuple[float, float]) -> Ten
 
 
 def new_optimizer(network: ExamNetwork, settings: Settings) -> torch.optim.Adam:
-    """Adam over all parameters, its step fused into one."""
+    """Adam over all parameters that learn, its step fused into one."""
     return torch.optim.Adam(
-        network.parameters(),
+        groups(network, settings.block_rate),
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         fused=True,
@@ -97,7 +99,7 @@ def train_epoch(
     for step, batch in enumerate(bank.batches(steps, task, device), 1):
         done = (epoch - 1 + step / len(steps)) / settings.epochs
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(settings, done)
+            group["lr"] = rate_at(settings, done) * group.get("times", 1.0)
         drawn = augment.draw(len(batch.lengths), settings, generator)
         slices = augment.apply(batch.slices, batch.lengths, drawn)
         with autocast(settings.precision, device):
@@ -120,7 +122,9 @@ def fit(
     progress: bool = True,
     save_every: float = 0.0,
 ) -> pd.DataFrame:
-    """Fine-tune all parameters of `network` in place; it ends with its best epoch's weights.
+    """Fine-tune `network`, all of it that is not frozen, in place.
+
+    It ends with its best epoch's weights.
 
     Parameters
     ----------
@@ -136,6 +140,7 @@ def fit(
     (1 in the row whose weights were kept).
     """
     compile_backbone(network.backbone, settings.compile)
+    freeze(network, settings.freeze)
     optimizer = new_optimizer(network, settings)
     for bank in (train, tune):
         if bank.labels[task].nunique() < 2:

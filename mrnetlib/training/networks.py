@@ -115,6 +115,7 @@ def build_backbone(architecture: str) -> nn.Module:
     The weights keep torchvision's names below the classifier, so that ImageNet weights load.
     """
     backbone = without_classifier(build_classifier(architecture), architecture)
+    backbone.architecture = architecture  # by which `mrnetlib.training.blocks` knows its blocks
     return with_map_convolutions(_with_grey_input(backbone))
 
 
@@ -182,6 +183,18 @@ class ExamNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(float(mean)))
         self.register_buffer("std", torch.tensor(float(std)))
         self.to(memory_format=torch.channels_last)  # the faster layout on every device
+
+    def train(self, mode: bool = True) -> "ExamNetwork":
+        """As `nn.Module.train`, but parts that are frozen stay as in a test.
+
+        A batch norm that went on averaging would change what a frozen part does.
+        """
+        super().train(mode)
+        for part in self.backbone.modules():
+            own = list(part.parameters())
+            if own and not any(one.requires_grad for one in own):
+                part.eval()
+        return self
 
     def normalized(self, slices: Tensor) -> Tensor:
         """Slices (S, 1, H, W), 0..255 of any dtype, as the backbone wants them, float32."""

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from mrnetlib.exams.banks import ExamBank
+from mrnetlib.exams.subsets import subset
 from mrnetlib.settings import Settings, changed
 from mrnetlib.study import Study
 from mrnetlib.training import finetune
@@ -77,6 +78,13 @@ def starting_points(
     return {seed: backbones[own] for seed, own in drawn.items()}
 
 
+def chosen(train: ExamBank, settings: Settings) -> np.ndarray:
+    """Indices of the training exams that a network learns from, ascending: those of ``exams``."""
+    if not 0 < settings.exams < len(train):
+        return np.arange(len(train))
+    return subset(train.labels, settings.exams, settings.seed)
+
+
 def probe_features(backbone: nn.Module, train: ExamBank, settings: Settings) -> np.ndarray | None:
     """What the linear probe learns from, (E, F), the same for every task; None without a probe."""
     if settings.head != "probe":
@@ -99,7 +107,7 @@ def start(
 
     Parameters
     ----------
-    train : the exams it will be trained on.
+    train : the exams it will be trained on, or `chosen` from.
     features : of these exams, from `probe_features`; None has them computed.
     """
     seed = seed_of("head", settings.seed, architecture, train.plane, task)
@@ -107,7 +115,8 @@ def start(
     if settings.head == "probe":
         if features is None:
             features = probe_features(backbone, train, settings)
-        probe_head(network, features, train.labels[task].to_numpy())
+        own = chosen(train, settings)
+        probe_head(network, features[own], train.labels[task].to_numpy()[own])
     return network
 
 
@@ -124,7 +133,7 @@ def train(
     Parameters
     ----------
     network : from `start`.
-    banks : of one plane; ``train`` is trained on, ``tune`` stops the training.
+    banks : of one plane; what is `chosen` of ``train`` is trained on, ``tune`` stops the training.
     predicted : the exams to predict, by split; `banks` if None.
     how : ``checkpoint``, ``progress`` and ``save_every`` of `mrnetlib.training.finetune.fit`.
 
@@ -133,7 +142,9 @@ def train(
     The history, as `mrnetlib.training.finetune.fit` gives it, and the predictions, as
     `mrnetlib.training.predict.predict_all` does, both with the column seed.
     """
-    history = finetune.fit(network, banks["train"], banks["tune"], task, settings, **how)
+    own = chosen(banks["train"], settings)
+    few = banks["train"] if len(own) == len(banks["train"]) else banks["train"].select(own)
+    history = finetune.fit(network, few, banks["tune"], task, settings, **how)
     exams = banks if predicted is None else predicted
     predictions = predict_all(network, exams, task, settings.precision)
     return history.assign(seed=settings.seed), predictions.assign(seed=settings.seed)

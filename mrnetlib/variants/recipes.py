@@ -11,7 +11,6 @@ Notebook 06 and the command line read these files, so torch stays out of here.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mrnetlib.evaluation.predictions import (
@@ -23,7 +22,6 @@ from mrnetlib.evaluation.predictions import (
     same_exams,
 )
 from mrnetlib.files import InputError, write_csv
-from mrnetlib.names import TASKS
 from mrnetlib.settings import Settings, augmentations, did_you_mean
 from mrnetlib.study import Study
 
@@ -139,41 +137,6 @@ def not_standardized(study: Study) -> Study:
 def path_of(study: Study, kind: str, architecture: str, plane: str) -> Path:
     """A file of the retraining; `kind` is ``predictions`` or ``networks``."""
     return study.results / "choices" / kind / f"{architecture}_{plane}.csv"
-
-
-def _shuffled(labels: pd.DataFrame, seed: int) -> list[np.ndarray]:
-    """Indices of the exams of each label combination, in an order drawn from the seed.
-
-    All tasks count, so that the exams are the same for every task, plane and architecture.
-    """
-    generator = np.random.default_rng([seed, 6])
-    groups = labels.reset_index(drop=True).groupby(list(TASKS), sort=True)
-    return [generator.permutation(group.index.to_numpy()) for _, group in groups]
-
-
-def subset(labels: pd.DataFrame, share: float, seed: int) -> np.ndarray:
-    """Indices of a share of the training exams, ascending, stratified by label combination.
-
-    Of one seed, a smaller subset lies within every larger one.
-
-    Parameters
-    ----------
-    labels : (E rows), a column of 0 and 1 per task.
-    share : above 0, at most 1.
-    """
-    place = np.empty(len(labels))
-    for members in _shuffled(labels, seed):
-        # A combination's first exam comes when half of its share is due.
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    first = np.argsort(place, kind="stable")[: max(1, round(share * len(labels)))]
-    return np.sort(first)
-
-
-def folds(labels: pd.DataFrame, count: int, seed: int) -> np.ndarray:
-    """The fold of each training exam, (E,) int from 0 to count - 1, stratified as `subset`."""
-    fold = np.empty(len(labels), int)
-    fold[np.concatenate(_shuffled(labels, seed))] = np.arange(len(labels)) % count
-    return fold
 
 
 def write(path: Path, predictions: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from mrnetlib.exams import subsets
 from mrnetlib.exams.banks import ExamBank, bank_path, resize, write_bank
 from mrnetlib.exams.intake import read_inventory, to_grey, white_level
 from mrnetlib.exams.layout import read_volume, volume_path
@@ -30,7 +31,7 @@ from mrnetlib.variants import recipes
 from mrnetlib.variants.recipes import SHARES, Run
 
 #: SHA-256 of what plans and trains the variants, beside that of the training itself.
-CODE = code_digest(Path(__file__), Path(recipes.__file__))
+CODE = code_digest(*(Path(module) for module in (__file__, recipes.__file__, subsets.__file__)))
 
 #: A training that sees more slices than this shows a bar of its own.
 LONG_TRAINING = 100_000
@@ -115,9 +116,9 @@ class Unit:
         """Indices of the training exams that a run is trained on, ascending."""
         labels = self.banks(run)["train"].labels
         if run.variant in SHARES:
-            return recipes.subset(labels, SHARES[run.variant], run.seed)
+            return subsets.subset(labels, round(SHARES[run.variant] * len(labels)), run.seed)
         if run.fold is not None:
-            folds = recipes.folds(labels, self.study.settings.choices_folds, run.seed)
+            folds = subsets.folds(labels, self.study.settings.choices_folds, run.seed)
             return np.flatnonzero(folds != run.fold)
         return np.arange(len(labels))
 
