@@ -4,10 +4,10 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study choices verify keep test lab bench lint clean
+.PHONY: help study choices verify keep test test-browser lab bench lint clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,8 +29,14 @@ verify: .venv/ready ## after a study: does it agree with results/? (STUDY=phanto
 keep: .venv/ready ## after a study: keep its results in results/ (STUDY=phantom)
 	$(BIN)/python -m mrnetlib keep $(STUDY)
 
-lab: .venv/ready ## open JupyterLab on the notebooks
-	$(BIN)/python -m jupyterlab --notebook-dir notebooks
+test-browser: .venv/ready ## run all notebooks in JupyterLab, in a headless Chromium (Debian's)
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| apt-get install --yes --no-install-recommends chromium \
+		|| (apt-get update && apt-get install --yes --no-install-recommends chromium)
+	MRNETLIB_BROWSER=all $(BIN)/python -m pytest tests/test_browser.py
+
+lab: .venv/ready ## open JupyterLab on the project, at its notebooks
+	$(BIN)/python -m jupyterlab --notebook-dir . --LabApp.default_url=/lab/tree/notebooks
 
 bench: .venv/ready ## measure speed and what settings bring, after a study; results/benchmarks/
 	$(BIN)/python -m benchmarks.training --json results/benchmarks/training.json
