@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study choices verify keep test test-browser lab bench lint clean
+.PHONY: help study choices verify keep test test-browser test-folders lab bench lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ choices: .venv/ready ## after a study: train its variants again, notebook 06 (ST
 
 test: .venv/ready lint ## lint, then run the tests
 	$(BIN)/python -m pytest
+
+test-folders: .venv/ready ## run whole small studies in folders of odd names; 15 minutes
+	$(BIN)/python -m pytest -m whole tests/test_odd_folders.py
 
 verify: .venv/ready ## after a study: does it agree with results/? (STUDY=phantom)
 	$(BIN)/python -m mrnetlib verify $(STUDY)

@@ -1,4 +1,8 @@
-"""Clones, interpreters, exams and weights in folders of any name: nothing reaches a shell raw."""
+"""Clones, interpreters, exams and weights in folders of any name: nothing reaches a shell raw.
+
+The suite runs the last step of a study in all of these folders, which takes seconds;
+``make test-folders`` runs whole small studies in them, from synthetic exams to Table I.
+"""
 
 import os
 import shutil
@@ -27,6 +31,22 @@ architectures: [alexnet]
 planes: [axial, coronal]
 tasks: [acl]
 device: cpu
+"""
+
+WHOLE = """data: phantom
+phantom_protocol: small
+train_exams: 16
+test_exams: 8
+image_size: 64
+tune_fraction: 0.25
+weights: none
+architectures: [alexnet]
+planes: [axial]
+tasks: [acl]
+epochs: 1
+batch_exams: 8
+device: cpu
+threads: 1
 """
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
@@ -97,4 +117,20 @@ def test_the_chain_runs_in_folders_of_any_name(tmp_path):
     for name in FOLDERS:
         written = files.read_json(tmp_path / name / "data" / "own" / "results" / "provenance.json")
         assert len(written["runs"]) == 6
+    assert list(tmp_path.rglob("raw")) == []
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_study_runs_whole_in_a_folder_of_any_name(name, tmp_path):
+    folder = tmp_path / name
+    python = environment(folder / "env")
+    root = clone(folder)
+    files.write_text(root / "studies" / "whole.yaml", WHOLE)
+    here = os.environ | {"PYTHONPATH": str(root), "COLUMNS": "1000"}
+    command = [python, "-m", "mrnetlib", "study", "whole", "--cores", "2"]
+    done = subprocess.run(command, cwd=root, env=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    table = (root / "data" / "whole" / "results" / "table1.csv").read_text(encoding="utf-8")
+    assert table.startswith("architecture,views,class,auc") and "alexnet,multi,acl" in table
     assert list(tmp_path.rglob("raw")) == []
