@@ -340,4 +340,4 @@ rule choices_provenance:
         retrained(f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json"),
         f"{DATA}/runs/06_choices_that_move_the_number.json",
     output: f"{RESULTS}/choices/provenance.json",
-    shell: "{MRNETLIB:q} provenance --choices --study {STUDY.name:q} {input:q}"
+    shell: "{MRNETLIB:q} provenance --of choices --study {STUDY.name:q} {input:q}"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mrnetlib.files import InputError
+from mrnetlib.names import EXTRAS
 from mrnetlib.parallel import end_with_parent, stoppable
 
 
@@ -27,7 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("name", nargs="?", type=_study_name, default="phantom", help="a file in studies/")
     add("--cores", type=_one_or_more, help="processes at a time (default: all cores)")
     add("--dry-run", action="store_true", help="only say what would be run")
-    add("--choices", action="store_true", help="also train its variants again, for notebook 06")
+    for extra, about in EXTRAS.items():
+        words = {"dest": "extras", "default": [], "help": f"also {about.purpose}"}
+        add(f"--{extra}", action="append_const", const=extra, **words)
     add("--verbose", action="store_true", help="show what Snakemake and all jobs print")
 
     verify = commands.add_parser("verify", help="compare a finished run with the kept results")
@@ -75,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         "provenance", parents=[of_study], help="gather what the runs of a study noted"
     )
     provenance.set_defaults(run=_provenance)
-    provenance.add_argument("--choices", action="store_true", help="of its variants instead")
+    provenance.add_argument("--of", choices=EXTRAS, help="of what a study also makes, instead")
     provenance.add_argument("notes", type=Path, nargs="+", help="files in data/<study>/runs/")
 
     check = commands.add_parser("check", help="validate a folder in MRNet's layout")
@@ -125,7 +128,7 @@ def _study(arguments: argparse.Namespace) -> int:
     chosen = study.load(arguments.name)
     if chosen.settings.data != "phantom":
         _ = chosen.exams  # a study without its folder fails here, not an hour later
-    options = ("choices", "cores", "dry_run", "verbose")
+    options = ("extras", "cores", "dry_run", "verbose")
     return runner.run_study(chosen, **{name: getattr(arguments, name) for name in options})
 
 
@@ -162,15 +165,15 @@ def _keep(arguments: argparse.Namespace) -> int:
             f"since. Run 'make study STUDY={chosen.name}' first; with --dry-run, "
             f"'python -m mrnetlib study {chosen.name}' says what is left to do."
         )
-    begun = (chosen.results / "choices" / verify.NOTE).is_file()
-    choices = begun and keep.is_finished(chosen, choices=True)
-    changes = keep.keep(chosen, choices)
+    begun = [name for name in EXTRAS if (chosen.results / name / verify.NOTE).is_file()]
+    extras = [name for name in begun if keep.is_finished(chosen, name)]
+    changes = keep.keep(chosen, extras)
     for kind in ("new", "changed", "removed"):
         for name in changes[kind]:
             print(f"{kind:7}  {name}")
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in changes.items())
-    if not choices:
-        print("choices: this run has no finished ones; those that were kept stay as they are")
+    for name in [name for name in EXTRAS if name not in extras]:
+        print(f"{name}: this run has no finished ones; what was kept stays as it is")
     if any(one.get("changed_since") for one in (note, *note["runs"])):
         print(
             "note: code was changed and not committed when this run was made, says its provenance"
@@ -246,11 +249,7 @@ def _provenance(arguments: argparse.Namespace) -> int:
     from mrnetlib import provenance, study
 
     chosen = study.load(arguments.study)
-    if arguments.choices:
-        from mrnetlib.variants import recipes
-
-        chosen = recipes.inside(chosen)
-    provenance.collect(chosen, arguments.notes)
+    provenance.collect(chosen.inside(arguments.of) if arguments.of else chosen, arguments.notes)
     return 0
 
 

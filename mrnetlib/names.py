@@ -1,6 +1,7 @@
 """The study's fixed names: planes, tasks, architectures, splits and file names, said once."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 PLANES = ("axial", "coronal", "sagittal")
 TASKS = ("abnormal", "acl", "meniscus")
@@ -8,6 +9,29 @@ ARCHITECTURES = ("alexnet", "resnet18", "googlenet")
 
 #: ``train`` updates the weights, ``tune`` stops the training, ``test`` is only reported.
 SPLITS = ("train", "tune", "test")
+
+
+class Extra(NamedTuple):
+    """What a study also makes where it is asked for: the notebook, what it is for, a table of its
+    results that is printed at the end."""
+
+    notebook: str
+    purpose: str
+    table: str
+
+
+#: The study without any of them.
+ITSELF = Extra("04_single_vs_multi_view", "Table I", "table1.md")
+
+#: By the name of the option, of the Snakefile's target and of make's, and of the folder in the
+#: results with its ``provenance.json``. Nothing of the study itself depends on them.
+EXTRAS = {
+    "choices": Extra(
+        "06_choices_that_move_the_number",
+        "train its variants again, for notebook 06",
+        "choices/summary.md",
+    ),
+}
 
 #: The folders of MRNet-v1.0 and what this study uses them for.
 MRNET_FOLDERS = {"train": "train", "test": "valid"}

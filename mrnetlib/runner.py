@@ -1,8 +1,7 @@
 """Run a study's notebooks with papermill and its chain with Snakemake, and show how far it is.
 
-This adds what papermill lacks: a misspelt parameter is an error, the error's own text reaches the
-terminal, and the output is written whole or not at all. And what Snakemake lacks: a line for each
-step and training instead of a page for each job.
+This adds what papermill lacks: a misspelt parameter is an error, its text reaches the terminal, and
+output is written whole or not at all. And what Snakemake lacks: a line for a step, not a page.
 """
 
 import contextlib
@@ -26,6 +25,7 @@ from rich.text import Text
 
 import mrnetlib
 from mrnetlib.files import InputError, locked, refuse_read_only, write_text
+from mrnetlib.names import EXTRAS, ITSELF
 from mrnetlib.parallel import attend
 from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
 from mrnetlib.settings import did_you_mean
@@ -175,13 +175,13 @@ class Show:
 
     Parameters
     ----------
-    target : of the chain; it has no work of its own.
+    targets : of the chain; they have no work of their own.
     log : what Snakemake prints.
     folder : where the runs tell how far they are, see `mrnetlib.training.progress.reports`.
     """
 
-    def __init__(self, study: Study, target: str, log: Path, folder: Path):
-        self.study, self.target, self.log, self.folder = study, target, log, folder
+    def __init__(self, study: Study, targets: Sequence[str], log: Path, folder: Path):
+        self.study, self.targets, self.log, self.folder = study, targets, log, folder
         self.steps: dict[str, progress.Step] = {}
         self.told: set[str] = set()
         self.stopped = False
@@ -210,7 +210,7 @@ class Show:
         if whole and not self.steps:
             jobs = {rule: int(count) for rule, count in PLANNED.findall(plan)}
             snakefile = (self.study.root / "Snakefile").read_text(encoding="utf-8")
-            rules = [rule for rule in RULE.findall(snakefile) if rule != self.target]
+            rules = [rule for rule in RULE.findall(snakefile) if rule not in self.targets]
             self.steps = {rule: progress.Step(jobs[rule]) for rule in rules if rule in jobs}
         for event, pattern in LOGGED.items():
             for found in re.finditer(pattern, text, re.MULTILINE):
@@ -255,26 +255,28 @@ class Show:
         return Group(Text(f"{self.study.name}, logs in {logs}", "bold"), steps, trainings)
 
 
-def run_chain(study: Study, target: str, cores: int | None, dry_run: bool, verbose: bool) -> int:
-    """Run what is missing of a target of the Snakefile and return the exit status.
+def run_chain(
+    study: Study, targets: Sequence[str], cores: int | None, dry_run: bool, verbose: bool
+) -> int:
+    """Run what is missing of targets of the Snakefile and return the exit status.
 
-    Snakemake orders the steps, runs as many at a time as there are cores, and goes on where an
-    earlier run stopped. What it prints is shown as it is with `dry_run` or `verbose`, and else goes
-    to ``data/<study>/logs/snakemake.log``. A study is refused while another process runs it; the
-    system knows which do, so that nothing is left to unlock, however a run ended.
+    Snakemake orders the steps, as many at a time as there are cores, and goes on where an earlier
+    run stopped. What it prints is shown with `dry_run` or `verbose`, and else goes to
+    ``data/<study>/logs/snakemake.log``. A study is refused while another process runs it; however
+    that ends, nothing is left to unlock.
     """
     refuse_read_only(study.root, study.data, study.results)
     cores = cores or os.cpu_count() or 1
     command = [sys.executable, "-c", SNAKEMAKE, "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--dry-run"] if dry_run else ["--quiet", "host", *["rules"] * verbose]
-    command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--", target]
+    command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--", *targets]
     if dry_run:
         return attend(command, cwd=study.root)
     with locked(study.data / ".running", lambda who: refusal(study, who)) as lock:
         # Snakemake holds the lock, too, for the moment that it outlives a process that is killed.
         how = {"cwd": study.root, "pass_fds": [lock.fileno()] if os.name != "nt" else []}
-        return attend(command, **how) if verbose else shown(study, target, command, how)
+        return attend(command, **how) if verbose else shown(study, targets, command, how)
 
 
 def refusal(study: Study, who: str) -> str:
@@ -284,12 +286,11 @@ def refusal(study: Study, who: str) -> str:
     )
 
 
-def shown(study: Study, target: str, command: list[str], how: dict[str, Any]) -> int:
+def shown(study: Study, targets: Sequence[str], command: list[str], how: dict[str, Any]) -> int:
     """Run Snakemake's command, show how far it is, and give its exit status."""
-    log = study.data / "logs" / "snakemake.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    (log := study.data / "logs" / "snakemake.log").parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mrnetlib-") as folder, log.open("w") as file:
-        show = Show(study, target, log, Path(folder))
+        show = Show(study, targets, log, Path(folder))
         told = os.environ | {progress.FOLDER_VARIABLE: folder, "TQDM_MININTERVAL": "10"}
         how |= {"stdout": file, "stderr": subprocess.STDOUT, "env": told}
         with show.live or contextlib.nullcontext():
@@ -298,18 +299,17 @@ def shown(study: Study, target: str, command: list[str], how: dict[str, Any]) ->
     return status
 
 
-def run_study(study: Study, choices: bool, cores: int | None, dry_run: bool, verbose: bool) -> int:
-    """`run_chain` for a study, or also for its choices; then print the table that this is for, and
-    whether the results agree with those that were kept."""
-    if choices:
+def run_study(
+    study: Study, extras: Sequence[str], cores: int | None, dry_run: bool, verbose: bool
+) -> int:
+    """`run_chain` for a study or also `EXTRAS`; print what it is for, and whether results agree."""
+    if "choices" in extras:
         check(study)
-    status = run_chain(study, "choices" if choices else "all", cores, dry_run, verbose)
+    status = run_chain(study, list(extras) or ["all"], cores, dry_run, verbose)
     if status == 0 and not dry_run:
-        table, report = "table1.md", "04_single_vs_multi_view.html"
-        if choices:
-            table, report = "choices/summary.md", "06_choices_that_move_the_number.html"
-        print((study.results / table).read_text(encoding="utf-8"))
-        print(f"Report: {study.results / report}")
+        for made in [EXTRAS[name] for name in extras] or [ITSELF]:
+            print((study.results / made.table).read_text(encoding="utf-8"))
+            print(f"Report: {study.results / made.notebook}.html")
         print(f"All tables, figures and executed notebooks: {study.results}")
         from mrnetlib.evaluation import verify  # and SciPy's statistics, needed at the end only
 

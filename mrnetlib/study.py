@@ -10,7 +10,7 @@ torch, half a gigabyte in each of them, stays out of here.
 
 import os
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,10 @@ class Study:
         if weights == "pretrained":
             return self.data / "weights" / f"{architecture}.pt"
         return self.root / Path(weights.replace("{architecture}", architecture)).expanduser()
+
+    def inside(self, folder: str, **changes: Any) -> "Study":
+        """The study with its files in a folder within its own, and with some settings changed."""
+        return Study(f"{self.name}/{folder}", replace(self.settings, **changes), self.root)
 
     def caption(self) -> str:
         """What every table and figure says of its data."""

@@ -288,7 +288,7 @@ def finished(monkeypatch):
     monkeypatch.setattr(
         keep,
         "is_finished",
-        lambda study, choices=False: ("choices" if choices else "study") in parts,
+        lambda study, extra=None: (extra or "study") in parts,
     )
     return parts
 
@@ -359,7 +359,7 @@ def test_what_was_kept_stays_where_keeping_fails(study, change, monkeypatch):
     monkeypatch.setattr(keep.shutil, "copyfile", full)
     before = files_in(study.root)
     with pytest.raises(files.InputError, match=r"No space left on device.*it is as it was"):
-        keep.keep(study, choices=False)
+        keep.keep(study)
     assert files_in(study.root) == before
     assert kept_aucs(study) == [0.8, 0.75]
 

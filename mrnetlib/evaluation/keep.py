@@ -2,37 +2,37 @@
 
 ``python -m mrnetlib keep STUDY`` copies ``data/<study>/results/`` to ``results/<study>/``. Executed
 notebooks, large and the same as the figures and tables, stay where they are; what benchmarks wrote
-to ``results/<study>/`` stays, and so do the kept choices where this run has none.
+to ``results/<study>/`` stays, and so do kept choices and other extras where this run has none.
 """
 
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mrnetlib.evaluation.verify import CHOICES, STUDY, names_in, rule_of
+from mrnetlib.evaluation.verify import STUDY, names_in, rule_of
 from mrnetlib.files import InputError, for_everyone
 from mrnetlib.study import Study
 
 
-def is_finished(study: Study, choices: bool = False) -> bool:
-    """Whether the chain finds nothing to do for a study, or for its choices: no file is missing, no
-    setting has changed, and no code of a step."""
+def is_finished(study: Study, extra: str | None = None) -> bool:
+    """Whether the chain finds nothing to do for a study, or for one of `mrnetlib.names.EXTRAS`: no
+    file is missing, no setting has changed, and no code of a step."""
     command = [sys.executable, "-m", "mrnetlib", "study", study.name, "--dry-run"]
-    command += ["--choices"] * choices
+    command += [f"--{extra}"] if extra else []
     done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
     return done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
 
 
-def keep(study: Study, choices: bool) -> dict[str, list[str]]:
+def keep(study: Study, extras: Sequence[str] = ()) -> dict[str, list[str]]:
     """Replace the kept results by those of a run, all at once.
 
     Parameters
     ----------
-    choices : whether the run's choices are finished and kept, too.
+    extras : those of `mrnetlib.names.EXTRAS` that are finished and kept, too.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def keep(study: Study, choices: bool) -> dict[str, list[str]]:
         For a file that no rule of `mrnetlib.evaluation.verify` knows, and where something cannot
         be written; what was kept before is then left as it was.
     """
-    kinds = (STUDY, CHOICES) if choices else (STUDY,)
+    kinds = (STUDY, *extras)
     ours = {n for n in names_in(study.results) if rule_of(n, study.results).made_by in kinds}
     kept = names_in(study.reference) if study.reference.is_dir() else set()
     stay = {name for name in kept if rule_of(name, study.reference).made_by not in kinds}

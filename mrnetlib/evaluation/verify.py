@@ -22,6 +22,7 @@ from mrnetlib.evaluation.agreement import (
     studies,
 )
 from mrnetlib.files import InputError
+from mrnetlib.names import EXTRAS
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
 
@@ -39,8 +40,7 @@ STUDY, CHOICES = "study", "choices"
 APART = {
     "notebook": "an executed notebook, which is not kept",
     "benchmark": "made by a benchmark and not by a run",
-    CHOICES: "of 'make choices', which was not run, or not since, on both sides",
-}
+} | {name: f"of 'make {name}', which was not run, or not since, on both sides" for name in EXTRAS}
 
 
 class Rule(NamedTuple):
@@ -48,7 +48,7 @@ class Rule(NamedTuple):
 
     pattern : of its path within the results; a ``*`` stays within a folder.
     compare : (the run's path, the kept one, settings) -> what it came to, where the bytes differ.
-    made_by : `STUDY`, `CHOICES` or another of `APART`.
+    made_by : `STUDY`, one of `mrnetlib.names.EXTRAS`, or another of `APART`.
     """
 
     pattern: str
@@ -131,11 +131,13 @@ def compare(run: Path, reference: Path, settings: Settings) -> list[tuple[str, s
         For a file that no rule knows, or that cannot be read.
     """
     ours, kept = names_in(run), names_in(reference)
-    both_have_choices = f"choices/{NOTE}" in ours & kept and not _older_choices(run)
+    both_have = [
+        name for name in EXTRAS if f"{name}/{NOTE}" in ours & kept and not _older(run, name)
+    ]
     rows = []
     for name in sorted(ours | kept):
         rule = rule_of(name, run if name in ours else reference)
-        if rule.made_by != STUDY and not (rule.made_by == CHOICES and both_have_choices):
+        if rule.made_by not in (STUDY, *both_have):
             found = Found("apart", APART[rule.made_by])
         elif name not in ours:
             found = Found("missing", "only among the kept results")
@@ -147,9 +149,9 @@ def compare(run: Path, reference: Path, settings: Settings) -> list[tuple[str, s
     return rows
 
 
-def _older_choices(run: Path) -> bool:
-    """Whether a run's choices were tried before the run itself was finished again."""
-    return (run / "choices" / NOTE).stat().st_mtime_ns < (run / NOTE).stat().st_mtime_ns
+def _older(run: Path, extra: str) -> bool:
+    """Whether a run's choices, or another extra, were made before the run itself was finished."""
+    return (run / extra / NOTE).stat().st_mtime_ns < (run / NOTE).stat().st_mtime_ns
 
 
 def _compared(rule: Rule, ours: Path, kept: Path, settings: Settings) -> Found:

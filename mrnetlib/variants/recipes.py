@@ -8,7 +8,7 @@ seeds that the study itself trains, is not trained again: those are the study's 
 Notebook 06 and the command line read these files, so torch stays out of here.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -123,15 +123,9 @@ def check(study: Study, architecture: str | None = None, plane: str | None = Non
                 )
 
 
-def inside(study: Study, folder: str = "choices", **changes) -> Study:
-    """The study with its files in a folder within its own, and with some settings changed."""
-    settings = replace(study.settings, **changes)
-    return Study(f"{study.name}/{folder}", settings, study.root)
-
-
 def not_standardized(study: Study) -> Study:
     """Where the banks and the pretrained weights without standardization are."""
-    return inside(study, "choices/not_standardized", standardize=False)
+    return study.inside("choices/not_standardized", standardize=False)
 
 
 def path_of(study: Study, kind: str, architecture: str, plane: str) -> Path:
