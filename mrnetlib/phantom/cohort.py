@@ -230,7 +230,9 @@ def describe_difficulty(exam: str, seed: int) -> tuple[list[str], dict[str, str]
     return kinds, {plane: draw_quality(rngs[f"quality of {plane}"]).level for plane in PLANES}
 
 
-def make_exam(exam: str, labels, protocol: Protocol, seed: int) -> PhantomExam:
+def make_exam(
+    exam: str, labels, protocol: Protocol, seed: int, without: str | None = None
+) -> PhantomExam:
     """One exam of three series.
 
     Parameters
@@ -240,6 +242,8 @@ def make_exam(exam: str, labels, protocol: Protocol, seed: int) -> PhantomExam:
         give the same knee, scanner and noise with other lesions.
     protocol : how it is acquired.
     seed : of the whole set; every exam number has its own random streams.
+    without : a kind of lesion (a key of `LESIONS`) that is left out, whatever the labels: the same
+        knee, scanner and noise with the other lesions alone.
     """
     labels = {task: int(labels[task]) for task in TASKS}
     rngs = _generators(seed, exam)
@@ -252,6 +256,7 @@ def make_exam(exam: str, labels, protocol: Protocol, seed: int) -> PhantomExam:
     for variant in draw_variants(rngs["variants"]):
         surgeon.variant(variant)
     lesions = draw_lesions(rngs["lesions"], labels, protocol)
+    lesions = [lesion for lesion in lesions if lesion.kind != without]
     for lesion in lesions:
         surgeon.apply(lesion)
     mirror = knee.side == "L"
