@@ -119,9 +119,13 @@ def starting_weights(wildcards):
 
 wildcard_constraints:
     plane="|".join(SETTINGS.planes),
+    seed=r"\d+",
 
 
-# What the steps from the exams to Table I note of their runs.
+# The architectures' seeds, whose networks are written as files that people can carry.
+MODELS = [(name, seed) for name in SETTINGS.architectures for seed in SETTINGS.seeds_of(name)]
+
+# What the steps from the exams to Table I and the models note of their runs.
 RUNS = [
     f"{DATA}/runs/00_exams.json",
     f"{DATA}/runs/01_preprocessing.json",
@@ -129,6 +133,7 @@ RUNS = [
     *every(f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json"),
     f"{DATA}/runs/03_fusion.json",
     f"{DATA}/runs/04_single_vs_multi_view.json",
+    *(f"{DATA}/runs/models_{name}_{seed}.json" for name, seed in MODELS),
 ]
 
 
@@ -156,6 +161,7 @@ rule all:
         figures("labels", "exam", "pipeline", "histograms", "fusion_weights", "gain", "roc",
             "single_vs_multi", "confusion", "calibration",
             *(f"training_{name}" for name in SETTINGS.architectures)),
+        [f"{RESULTS}/models/{name}/{seed}/manifest.json" for name, seed in MODELS],
 
 
 rule exams:
@@ -260,6 +266,22 @@ rule comparison:
         f"{RESULTS}/04_single_vs_multi_view.html",
     params: settings("comparison"), code("04_single_vs_multi_view", "evaluation"), drawing(),
     shell: "{NOTEBOOK:q} 04_single_vs_multi_view"
+
+
+rule models:
+    input:
+        banks=all_banks(),
+        predictions=every(PREDICTIONS),
+        # A comparison that is only drawn again changes no card: what it depends on is in `params`.
+        card=ancient([f"{RESULTS}/{name}.csv" for name in ("table1_intervals", "calibration")]),
+    output:
+        f"{RESULTS}/models/{{architecture}}/{{seed}}/manifest.json",
+        f"{DATA}/runs/models_{{architecture}}_{{seed}}.json",
+    params:
+        settings("comparison", "drawing"),
+        code("evaluation", *(f"reading/{part}" for part in ("export", "models", "distances", "card"))),
+    resources: gpu=MAY_USE_GPU,
+    shell: "{MRNETLIB:q} export {wildcards.architecture:q} {wildcards.seed:q} --study {STUDY.name:q}"
 
 
 rule provenance:

@@ -14,6 +14,7 @@ from mrnetlib.parallel import end_with_parent, stoppable
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     from mrnetlib.dicom.arguments import add_arguments
+    from mrnetlib.reading.arguments import add_commands
 
     entry = Path(sys.argv[0]).stem == "mrnetlib"
     program = "mrnetlib" if entry else "python -m mrnetlib"
@@ -103,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     convert.set_defaults(run=_convert)
     add_arguments(convert)
+    add_commands(commands, of_study)
     return parser
 
 
@@ -178,6 +180,7 @@ def _keep(arguments: argparse.Namespace) -> int:
         print(
             "note: code was changed and not committed when this run was made, says its provenance"
         )
+    print(f"models: {len(keep.models_left(chosen))} files of networks are left in data/, not kept")
     print(f"kept in {chosen.reference.relative_to(chosen.root)}: {counts}")
     return 0
 

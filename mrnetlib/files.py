@@ -19,6 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+#: The file that names all others of its folder with their checksums, see `broken_part`.
+MANIFEST = "manifest.json"
+
 
 class InputError(ValueError):
     """Input that cannot be used. The message names the file, what was found, what was
@@ -241,6 +244,21 @@ def sha256(path: Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def broken_part(folder: Path, manifest: Any) -> str:
+    """The first file of a folder that is not the one its manifest names, "" where all are.
+
+    ``files`` of a manifest are names and their SHA-256.
+    """
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict) or not files:
+        return MANIFEST
+    for name, checksum in files.items():
+        path = Path(folder) / name
+        if not path.is_file() or sha256(path) != checksum:
+            return name
+    return ""
 
 
 def code_digest(*places: Path) -> str:

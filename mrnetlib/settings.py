@@ -97,8 +97,9 @@ class Settings:
         some of the study's own, once per variant and seed (`mrnetlib.variants.recipes`):
         ``choices_seeds`` of them from ``seed`` on, and ``choices_folds`` folds for predictions
         of training exams by networks that did not see them.
-    Comparing a run with the kept results (`mrnetlib.evaluation.verify`)
-        How far their numbers may differ, in units of the AUC and of a rate:
+    Keeping a run's results and comparing with them (`mrnetlib.evaluation.keep`, `verify`)
+        ``keep_models``: of these architectures the trained networks of the first seed are kept
+        too. How far their numbers may differ, in units of the AUC and of a rate:
         ``tolerance_table`` for Table I's AUCs, ``tolerance_table_rate`` for what is decided at a
         threshold, ``tolerance_single`` and ``tolerance_single_rate`` for one network or fused
         model of one seed, ``tolerance_baseline`` where no network is trained.
@@ -153,6 +154,7 @@ class Settings:
     choices_tasks: tuple[str, ...] = key(TASKS, "choices", of=TASKS)
     choices_seeds: int = key(5, "choices", least=2)
     choices_folds: int = key(5, "choices", least=2)
+    keep_models: tuple[str, ...] = key((), VERIFY, of=ARCHITECTURES)
     tolerance_table: float = key(0.03, VERIFY, most=1)
     tolerance_table_rate: float = key(0.1, VERIFY, most=1)
     tolerance_single: float = key(0.12, VERIFY, most=1)

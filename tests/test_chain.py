@@ -77,7 +77,7 @@ def test_a_finished_study_has_nothing_to_run_whatever_is_said_of_it(finished, ed
 
 def test_changed_training_code_trains_again_and_makes_no_exams(finished, edit):
     edit("mrnetlib/training/augment.py", "REFERENCE_SIZE = 256", "REFERENCE_SIZE = 255")
-    assert would_run(finished) == {"pretraining", "training", "fusion", "comparison"}
+    assert would_run(finished) == {"pretraining", "training", "fusion", "comparison", "models"}
 
 
 def test_changed_figures_are_only_drawn_again(finished, edit):
@@ -89,12 +89,12 @@ def test_changed_figures_are_only_drawn_again(finished, edit):
 def test_another_description_reaches_every_report(finished, edit):
     edit("studies/phantom.yaml", "description: synthetic", "description: other")
     pictures = {"pictures_of_exams", "pictures_of_preprocessing"}
-    assert would_run(finished) == pictures | {"training", "fusion", "comparison"}
+    assert would_run(finished) == pictures | {"training", "fusion", "comparison", "models"}
 
 
 def test_changed_settings_run_the_steps_that_read_them_and_those_after(finished, edit):
     edit("studies/phantom.yaml", "data: phantom", "data: phantom\nselect_on: test")
-    assert would_run(finished) == {"comparison"}
+    assert would_run(finished) == {"comparison", "models"}
     edit("studies/phantom.yaml", "seed: 2020", "seed: 2021")
     assert "exams" in would_run(finished)
 

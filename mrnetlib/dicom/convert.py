@@ -11,7 +11,7 @@ import numpy as np
 from mrnetlib.dicom.archives import File
 from mrnetlib.dicom.choose import Preference, parse
 from mrnetlib.dicom.gather import Gathered, gather
-from mrnetlib.dicom.geometry import to_square_pixels
+from mrnetlib.dicom.geometry import Volume, to_square_pixels
 from mrnetlib.dicom.sources import Walk
 from mrnetlib.dicom.study import Examination, examine
 from mrnetlib.dicom.tables import Conversion, Done, key_text, numbered, refused, write_tables
@@ -68,6 +68,11 @@ def storable(pixels: np.ndarray) -> np.ndarray:
     return stored
 
 
+def as_exam(volume: Volume, size: int) -> np.ndarray:
+    """A volume's slices as exams have them: (S, size, size) uint16, see `storable`."""
+    return storable(to_square_pixels(volume.pixels, volume.spacing[1:], size))
+
+
 def _work(task: _Task) -> Done:
     """Examine a study and write its volumes; only a failure to write raises."""
     if task.refused:
@@ -76,10 +81,8 @@ def _work(task: _Task) -> Done:
         study = examine(task.files, task.preferences, task.allow_gaps)
         volumes = {}
         for plane in list(study.volumes):
-            volume = study.volumes.pop(plane)  # one plane's pixels at a time are copied
-            volumes[plane] = storable(
-                to_square_pixels(volume.pixels, volume.spacing[1:], task.size)
-            )
+            # one plane's pixels at a time are copied
+            volumes[plane] = as_exam(study.volumes.pop(plane), task.size)
     except MemoryError:
         return refused(task.exam, "there is not memory enough to read it; give fewer --workers")
     except Exception as error:  # one study among thousands must not stop the others

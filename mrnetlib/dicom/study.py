@@ -289,6 +289,24 @@ def read_study(
     InputError
         Where there is no volume, a plane's series is faulty, or there is more than one study.
     """
+    study = examine_source(folder, prefer, allow_gaps)
+    if study.faults:
+        raise InputError(f"{folder}: {'. '.join(study.faults)}.")
+    if not study.volumes:
+        raise InputError(f"{folder}: no usable series: no DICOM images were found.")
+    return study.volumes
+
+
+def examine_source(
+    folder: Path, prefer: str | list[str] | None = None, allow_gaps: bool = False
+) -> Examination:
+    """Examine the one study of a source, see `read_study`; what is wrong with it is in ``faults``.
+
+    Raises
+    ------
+    InputError
+        Where the source cannot be read, or there is more than one study.
+    """
     found = gather(folder)
     if len(found.studies) > 1:
         raise InputError(
@@ -299,8 +317,4 @@ def read_study(
     refused = found.refused.get(key)
     study = Examination(faults=[refused]) if refused else examine(files, parse(prefer), allow_gaps)
     study.faults += found.faults[key] + found.lost
-    if study.faults:
-        raise InputError(f"{folder}: {'. '.join(study.faults)}.")
-    if not study.volumes:
-        raise InputError(f"{folder}: no usable series: no DICOM images were found.")
-    return study.volumes
+    return study

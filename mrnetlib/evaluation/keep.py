@@ -2,7 +2,8 @@
 
 ``python -m mrnetlib keep STUDY`` copies ``data/<study>/results/`` to ``results/<study>/``. Executed
 notebooks, large and the same as the figures and tables, stay where they are; what benchmarks wrote
-to ``results/<study>/`` stays, and so do kept choices and other extras where this run has none.
+to ``results/<study>/`` stays, and so do kept choices and other extras where this run has none. Of
+the trained networks, which are large, those that ``keep_models`` names are copied.
 """
 
 import shutil
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mrnetlib.evaluation.verify import STUDY, names_in, rule_of
+from mrnetlib.evaluation.verify import MODELS, STUDY, names_in, rule_of
 from mrnetlib.files import InputError, for_everyone
 from mrnetlib.study import Study
 
@@ -44,12 +45,13 @@ def keep(study: Study, extras: Sequence[str] = ()) -> dict[str, list[str]]:
         For a file that no rule of `mrnetlib.evaluation.verify` knows, and where something cannot
         be written; what was kept before is then left as it was.
     """
-    kinds = (STUDY, *extras)
+    kinds = (STUDY, MODELS, *extras)
     ours = {n for n in names_in(study.results) if rule_of(n, study.results).made_by in kinds}
+    ours -= set(models_left(study))
     kept = names_in(study.reference) if study.reference.is_dir() else set()
     stay = {name for name in kept if rule_of(name, study.reference).made_by not in kinds}
     changes = {"new": [], "changed": [], "removed": sorted(kept - ours - stay), "as before": []}
-    with _replaced(study.reference) as folder:
+    with replaced(study.reference) as folder:
         for source, names in ((study.reference, stay), (study.results, ours)):
             for name in sorted(names):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,12 +62,25 @@ def keep(study: Study, extras: Sequence[str] = ()) -> dict[str, list[str]]:
     return changes
 
 
+def models_left(study: Study) -> list[str]:
+    """The files of trained networks that are not kept: but for ``keep_models``', first seed."""
+    settings = study.settings
+    kept = {
+        f"models/{name}/{settings.seeds_of(name)[0]}"
+        for name in settings.keep_models
+        if name in settings.architectures
+    }
+    found = names_in(study.results) if study.results.is_dir() else ()
+    of_models = [name for name in found if rule_of(name, study.results).made_by == MODELS]
+    return sorted(name for name in of_models if name.rpartition("/")[0] not in kept)
+
+
 def _same(first: Path, second: Path) -> bool:
     return first.read_bytes() == second.read_bytes()
 
 
 @contextmanager
-def _replaced(folder: Path) -> Iterator[Path]:
+def replaced(folder: Path) -> Iterator[Path]:
     """Give a new folder that takes the place of another one when the block succeeds."""
     new = old = None
     try:

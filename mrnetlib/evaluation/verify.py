@@ -21,7 +21,7 @@ from mrnetlib.evaluation.agreement import (
     read_note,
     studies,
 )
-from mrnetlib.files import InputError
+from mrnetlib.files import MANIFEST, InputError, broken_part, read_json
 from mrnetlib.names import EXTRAS
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
@@ -36,10 +36,11 @@ VERDICTS = ("identical", "within", "exists", "apart", *DIFFERENT)
 NAMED = 3
 
 #: Who makes the files that are compared, and those that stand apart, with the reason.
-STUDY, CHOICES = "study", "choices"
+STUDY, CHOICES, MODELS = "study", "choices", "models"
 APART = {
     "notebook": "an executed notebook, which is not kept",
     "benchmark": "made by a benchmark and not by a run",
+    MODELS: "whole; each machine trains its own networks, which the AUCs judge",
 } | {name: f"of 'make {name}', which was not run, or not since, on both sides" for name in EXTRAS}
 
 
@@ -86,6 +87,7 @@ RULES = (
     Rule("choices/comparisons.csv", partial(cells, level="choices"), CHOICES),
     Rule("choices/summary.md", existence, CHOICES),
     Rule(f"choices/{NOTE}", studies, CHOICES),
+    Rule("models/*/*/*", existence, MODELS),
     Rule("starting_weights.*", existence, "benchmark"),
     Rule("*.html", existence, "notebook"),
 )
@@ -137,7 +139,9 @@ def compare(run: Path, reference: Path, settings: Settings) -> list[tuple[str, s
     rows = []
     for name in sorted(ours | kept):
         rule = rule_of(name, run if name in ours else reference)
-        if rule.made_by not in (STUDY, *both_have):
+        if rule.made_by == MODELS:
+            found = _whole([folder / name for folder in (run, reference)])
+        elif rule.made_by not in (STUDY, *both_have):
             found = Found("apart", APART[rule.made_by])
         elif name not in ours:
             found = Found("missing", "only among the kept results")
@@ -147,6 +151,16 @@ def compare(run: Path, reference: Path, settings: Settings) -> list[tuple[str, s
             found = _compared(rule, run / name, reference / name, settings)
         rows.append((found.verdict, name, found.note))
     return rows
+
+
+def _whole(paths: list[Path]) -> Found:
+    """Whether trained networks, by one of their files on both sides, are what was written."""
+    for path in paths:
+        if path.name == MANIFEST and path.is_file():
+            broken = broken_part(path.parent, read_json(path))
+            if broken:
+                return Found("outside", f"{path.parent / broken} is missing or not whole")
+    return Found("apart", APART[MODELS])
 
 
 def _older(run: Path, extra: str) -> bool:
