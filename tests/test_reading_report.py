@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from browser import chromium, needs_chromium
 from dicom_files import write_study
 from PIL import Image
 from reading_made import SPOT, estimate, made_plane, made_reading, of_volumes
@@ -28,6 +29,11 @@ PERSON = {
     "SeriesDescription": "knee of Frau Meier",
     "InstitutionName": "Klinik Sonnenberg",
 }
+#: The elements of a page that reach beyond its width.
+TOO_WIDE = (
+    "[...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > {})"
+    ".map(e => e.outerHTML.slice(0, 80))"
+)
 VOID = {"meta", "img", "input", "br"}
 
 
@@ -99,7 +105,7 @@ def test_it_says_the_readings_numbers_and_warnings(reading):
     assert escape(reading.warnings[0]) in text.split("What the networks say")[0]
     assert text.count("Research software, not a medical device") == 2
     assert "Trained on: synthetic knees, not patients." in text
-    assert "0123abcd" * 8 in text and "outside</td>" in text
+    assert "0123abcd" * 8 in text and ", outside</td>" in text
     calm = replace(reading, warnings=[], distances=[])
     assert "No warning" in page(calm) and 'role="alert"' not in page(calm)
 
@@ -164,6 +170,33 @@ def test_a_large_exam_stays_small():
     noise = np.random.default_rng(0).integers(0, 256, (61, 512, 512), dtype=np.uint8)
     planes = {plane: made_plane(plane, noise, None) for plane in PLANES}
     assert len(page(made_reading(planes))) < 5_000_000
+
+
+def test_a_single_plane_is_its_own_fusion(reading):
+    alone = {"axial": reading.planes["axial"]}
+    text = page(replace(reading, planes=alone, fused={task: {} for task in TASKS}))
+    Checker(text)
+    assert "Sum</td>" not in text and "Intercept" not in text
+    assert f'<td class="number">{reading.probabilities["acl"]["axial"].value:.2f}</td>' in text
+    assert "Coronal" not in text
+
+
+@needs_chromium
+def test_a_browser_shows_it_on_a_phone_and_on_a_desk(reading, tmp_path):
+    path = write_report(reading, tmp_path)
+    with chromium() as tab:
+        for width, dark in ((400, False), (400, True), (1200, False)):
+            tab.resize(width, dark=dark)
+            tab.go(path.as_uri())
+            assert tab.run(TOO_WIDE.format(width)) == []
+            tab.keep_picture(f"reading_{width}{'_dark' * dark}")
+        assert tab.run("[...document.images].every(i => i.decode().then(() => i.naturalWidth > 0))")
+        shown = "getComputedStyle(document.querySelector('.over')).display"
+        assert tab.run(shown) != "none"
+        tab.run("document.querySelector('#hide').click()")
+        assert tab.run(shown) == "none"
+        assert {address.partition(":")[0] for address in tab.requests} <= {"file", "data"}
+        assert tab.complaints == []
 
 
 def test_charts_draw_what_they_are_given():

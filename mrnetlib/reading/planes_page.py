@@ -56,11 +56,11 @@ def _slice(one: PlaneReading, task: str, index: int, share: float) -> str:
 
 
 def _ruler(one: PlaneReading) -> str:
-    """A bar of two centimetres, where the size of pixels is known."""
+    """A bar of two centimetres, where the size of pixels is known and the slice is not tiny."""
     grid = one.source.grids()[0] if one.source else None
-    if grid is None:
+    part = 100 * RULER / (one.source.size * grid.pixel) if grid else 100
+    if part > 50:
         return ""
-    part = 100 * RULER / (one.source.size * grid.pixel)
     return f'<span class="ruler" style="width:{part:.1f}%" title="2 cm"></span>'
 
 

@@ -13,7 +13,7 @@ from mrnetlib.files import write_text
 from mrnetlib.names import PLANE_TITLES, TASK_TITLES
 from mrnetlib.reading import charts
 from mrnetlib.reading.planes_page import plane_section
-from mrnetlib.reading.reading import DISCLAIMER, Distance, Reading
+from mrnetlib.reading.reading import DISCLAIMER, Distance, Estimate, Reading
 from mrnetlib.reading.style import CSS
 
 NAME = "report.html"
@@ -29,7 +29,7 @@ def _head(reading: Reading) -> Iterator[str]:
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body><header>"
         f'<h1>{escape(title)}</h1><p class="banner">{escape(DISCLAIMER)}</p>'
     )
-    if "data" in reading.about:
+    if reading.about.get("data"):
         yield f'<p class="banner">Trained on: {escape(reading.about["data"])}.</p>'
     yield "</header><main>"
 
@@ -53,22 +53,30 @@ def _card(reading: Reading, task: str) -> str:
     shares = reading.fused[task]
     most = max(map(abs, shares.values()), default=0.0)
     rows = []
-    for name, share in shares.items():
-        own = f"{said[name].value:.2f}" if name in said else ""
-        label = PLANE_TITLES.get(name, name.capitalize())
-        bar = charts.share_bar(share, most, f"{label}, share of the fused logit")
-        rows.append(
-            f'<tr><td>{escape(label)}</td><td class="number">{own}</td>'
-            f'<td class="number">{share:+.2f}</td><td>{bar}</td></tr>'
-        )
-    total = sum(shares.values())
-    rows.append(f'<tr><td>Sum</td><td></td><td class="number">{total:+.2f}</td><td></td></tr>')
+    for name in ["intercept", *reading.planes]:
+        if name in said or name in shares:
+            rows.append(_plane_row(name, said.get(name), shares.get(name), most))
+    if shares:
+        total = f'<td class="number">{sum(shares.values()):+.2f}</td>'
+        rows.append(f"<tr><td>Sum</td><td></td>{total}<td></td></tr>")
     return (
         f'<section class="card"><h3>{escape(title)}</h3><p class="big">{fused.value:.2f}</p>'
         f"{charts.probability(fused, title)}<p>{escape(said['wording'])}</p>"
         '<table><thead><tr><th>Plane</th><th class="number" title="probability">prob.</th>'
         '<th class="number" title="share of the fused logit">share</th><th></th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>{_spread(fused.members)}</section>"
+    )
+
+
+def _plane_row(name: str, own: Estimate | None, share: float | None, most: float) -> str:
+    """A plane's probability and share; one of the two may be missing."""
+    label = PLANE_TITLES.get(name, name.capitalize())
+    value = f"{own.value:.2f}" if own else ""
+    bar = "" if share is None else charts.share_bar(share, most, f"{label}, share of the logit")
+    number = "" if share is None else f"{share:+.2f}"
+    return (
+        f'<tr><td>{escape(label)}</td><td class="number">{value}</td>'
+        f'<td class="number">{number}</td><td>{bar}</td></tr>'
     )
 
 
@@ -100,22 +108,20 @@ def _distances(reading: Reading) -> Iterator[str]:
     yield (
         f"<p>Of {len(reading.distances)} measures {said} "
         f"{'lies' if outside in (0, 1) else 'lie'} outside what 99 of 100 training exams have.</p>"
-        '<div class="scroll"><table><thead><tr><th>Plane</th><th>Respect</th>'
-        '<th class="number">Exam</th><th class="number">99 of 100 training exams</th>'
-        "<th>In</th><th></th></tr></thead><tbody>"
+        "<table><thead><tr><th>Plane</th><th>Respect</th><th>Exam</th>"
+        "<th>99 of 100 training exams</th></tr></thead><tbody>"
     )
     yield from map(_distance, reading.distances)
-    yield "</tbody></table></div>"
+    yield "</tbody></table>"
 
 
 def _distance(one: Distance) -> str:
     value = f"{one.value:.3g}" if isfinite(one.value) else "unknown"
-    mark, verdict = (' class="outside"', "outside") if one.outside else ("", "within")
+    mark, verdict = (' class="outside"', ", outside") if one.outside else ("", "")
     return (
         f"<tr{mark}><td>{escape(PLANE_TITLES.get(one.plane, one.plane))}</td>"
-        f'<td>{escape(one.respect)}</td><td class="number">{value}</td>'
-        f'<td class="number">{one.low:.3g} to {one.high:.3g}</td><td>{escape(one.unit)}</td>'
-        f"<td>{verdict}</td></tr>"
+        f"<td>{escape(one.respect)}</td><td>{value} {escape(one.unit)}{verdict}</td>"
+        f"<td>{one.low:.3g} to {one.high:.3g}</td></tr>"
     )
 
 

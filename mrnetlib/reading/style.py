@@ -31,7 +31,6 @@ table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 th, td { text-align: left; padding: 0.22rem 0.5rem 0.22rem 0; border-bottom: 1px solid var(--line);
   vertical-align: middle; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.scroll { overflow-x: auto; }
 .files td { overflow-wrap: anywhere; }
 tr.outside td { background: var(--warn); font-weight: 600; }
 code { font: 0.8rem/1.4 ui-monospace, "DejaVu Sans Mono", monospace; }
