@@ -11,8 +11,10 @@ from tqdm.auto import tqdm
 from mrnetlib.files import InputError, for_everyone, write_json
 from mrnetlib.reading import models
 from mrnetlib.reading.arrival import arrays_of, arrive
+from mrnetlib.reading.dicom_objects import obstacles, write_objects
 from mrnetlib.reading.read import JSON, as_json, read
 from mrnetlib.reading.reading import Reading
+from mrnetlib.reading.report import write_report
 
 
 def names_of(paths: list[Path], anonymous: bool) -> list[str]:
@@ -77,11 +79,21 @@ def main(
 
 
 def write(reading: Reading, folder: Path, anonymous: bool) -> None:
-    """Write a reading's files to a new folder, all of them or none."""
+    """Write a reading's files to a new folder, all of them or none.
+
+    ``reading.json``, ``report.html``, and in ``dicom`` objects for viewers, but where the exam came
+    as arrays or is to stay `anonymous`.
+    """
+    with_objects = not anonymous and any(one.source for one in reading.planes.values())
+    if with_objects:
+        reading.warnings.extend(obstacles(reading))
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         write_json(temporary / JSON, as_json(reading))
+        write_report(reading, temporary)
+        if with_objects:
+            write_objects(reading, temporary)
         for_everyone(temporary, 0o777)
         if folder.is_dir():
             folder.rmdir()  # empty, or it is refused here

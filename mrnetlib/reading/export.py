@@ -22,12 +22,12 @@ from tqdm.auto import tqdm
 
 from mrnetlib import fusion
 from mrnetlib.evaluation.keep import replaced
-from mrnetlib.evaluation.predictions import read_predictions
+from mrnetlib.evaluation.predictions import read_history, read_predictions
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams import intake, layout
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError, sha256, write_csv, write_json, written_whole
-from mrnetlib.names import SPLITS
+from mrnetlib.names import SPLITS, history_path
 from mrnetlib.provenance import commit, versions
 from mrnetlib.reading import distances
 from mrnetlib.reading.card import card
@@ -50,8 +50,7 @@ from mrnetlib.training.checkpoints import load_checkpoint
 from mrnetlib.training.networks import ExamNetwork
 from mrnetlib.training.predict import exam_features, predict
 
-#: Half precision may move a network's AUC by this much on the tuning exams, and on the test exams
-#: the written network may differ by it from what was predicted in the study's own precision.
+#: Half precision may move a network's AUC by this much on the tuning exams.
 ROUNDING = 0.01
 
 
@@ -99,15 +98,17 @@ def _write_member(
     test, features, checks = [], {}, {}
     for plane in settings.planes:
         for task in settings.tasks:
-            path = study.data / "checkpoints" / f"{architecture}_{plane}_{task}_{seed}.pt"
-            trained = network_of(load_checkpoint(path)["best"], architecture).to(device)
+            trained = _trained(study, architecture, plane, task, seed).to(device)
             tune, held = banks[plane, "tune"], banks[plane, "test"]
             of_network = predictions.query("plane == @plane and task == @task")
             network, check = _written(
                 folder / network_file(plane, task), trained, task, tune, architecture
             )
-            found, apart = _checked_predictions(path, network, of_network, held, task)
-            checks[f"{plane} {task}"] = check | {"auc_from_results": apart}
+            found = predict(network, held)
+            kept = of_network.set_index("exam").loc[held.exams, "probability"].to_numpy()
+            truth = held.labels[task].to_numpy()
+            check["auc_from_results"] = abs(float(auc(truth, kept) - auc(truth, found)))
+            checks[f"{plane} {task}"] = check
             test.append(_test_rows(held, plane, task, found))
             if task == settings.tasks[0]:
                 features[plane] = exam_features(network, banks[plane, "train"])
@@ -145,26 +146,26 @@ def _written(
     return network, check
 
 
-def _checked_predictions(
-    path: Path, network: ExamNetwork, predictions: pd.DataFrame, held: ExamBank, task: str
-) -> tuple[np.ndarray, float]:
-    """What a written network says of the test exams (E,), and how far its AUC is from the study's.
+def _trained(study: Study, architecture: str, plane: str, task: str, seed: int) -> ExamNetwork:
+    """The network that a checkpoint keeps.
 
     Raises
     ------
     InputError
-        Where that is more than `ROUNDING`: the checkpoint did not make the study's predictions.
+        Where the checkpoint is missing, or its epochs are not those that the results tell of.
     """
-    found = predict(network, held)
-    kept = predictions.set_index("exam").loc[held.exams, "probability"].to_numpy()
-    truth = held.labels[task].to_numpy()
-    areas = float(auc(truth, kept)), float(auc(truth, found))
-    if abs(areas[0] - areas[1]) > ROUNDING:
+    path = study.data / "checkpoints" / f"{architecture}_{plane}_{task}_{seed}.pt"
+    checkpoint = load_checkpoint(path)
+    history = read_history(study.results, architecture, plane, task)
+    told = history.loc[history["seed"] == seed, "train_loss"].to_numpy()
+    own = np.array([row["train_loss"] for row in checkpoint["rows"]])
+    if len(own) != len(told) or not np.allclose(own, told, rtol=1e-9):
+        results = history_path(study.results, architecture, plane, task)
         raise InputError(
-            f"{path}: its network has an AUC of {areas[1]:.3f} on the test exams, the predictions "
-            f"in the results {areas[0]:.3f}, so it did not make them. Run the training again."
+            f"{path}: of another training than {results}, whose epochs had other losses. Run the "
+            "training again."
         )
-    return found, abs(areas[0] - areas[1])
+    return network_of(checkpoint["best"], architecture)
 
 
 def _order(bank: ExamBank) -> list[str]:
