@@ -8,9 +8,13 @@ changed: that of its notebook and of its packages, without comments, docstrings 
 that only restyles pictures draws them again and trains nothing. Everything is written to
 data/<study>/, of which git sees nothing: a fresh clone runs everything, and the committed results,
 in results/<study>/, change by `python -m mrnetlib keep` alone.
+
+What a study takes over from the one that it extends (`mrnetlib.study.take_over`) is there before the
+chain begins, and no rule makes it.
 """
 
 import functools
+import re
 import sys
 from pathlib import Path
 
@@ -31,6 +35,8 @@ FUSED = fused_path(RESULTS, *UNIT[::2]).as_posix()
 # What a rule's `shell` puts in with {NAME:q}: no folder's name reaches a shell without its quotes.
 MRNETLIB = [sys.executable, "-m", "mrnetlib"]
 NOTEBOOK = [*MRNETLIB, "notebook", "--study", STUDY.name]
+
+_, TAKEN_OVER = studies.taken_over(STUDY)
 
 # Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.
 MAY_USE_GPU = int(SETTINGS.device != "cpu")
@@ -61,6 +67,18 @@ def places(root, part):
     """Where a part may lie."""
     library = root / "mrnetlib"
     return library / part, library / f"{part}.py", root / "notebooks" / f"{part}.ipynb"
+
+
+def own(step, *files):
+    """The files that a rule makes: none where the study takes those of its step over."""
+    return [] if step in TAKEN_OVER else files
+
+
+def own_architectures(step):
+    """A wildcard's pattern: the architectures of which the study makes the files of a step."""
+    taken = TAKEN_OVER.get(step, ())
+    names = [re.escape(name) for name in SETTINGS.architectures if name not in taken]
+    return "|".join(names) or "(?!)"
 
 
 def drawing():
@@ -165,9 +183,7 @@ rule all:
 
 
 rule exams:
-    output:
-        f"{DATA}/exams.csv",
-        f"{DATA}/runs/00_exams.json",
+    output: own("exams", f"{DATA}/exams.csv", f"{DATA}/runs/00_exams.json"),
     params:
         settings("exams"),
         code("00_exams", "dicom", "phantom", "exams"),
@@ -179,10 +195,9 @@ rule exams:
 rule preprocessing:
     input: f"{DATA}/exams.csv",
     output:
-        all_banks(kinds=("npy", "json")),
-        f"{DATA}/landmarks.json",
-        f"{RESULTS}/baseline.csv",
-        f"{DATA}/runs/01_preprocessing.json",
+        own("preprocessing", *all_banks(kinds=("npy", "json"))),
+        own("preprocessing", f"{DATA}/landmarks.json", f"{RESULTS}/baseline.csv"),
+        own("preprocessing", f"{DATA}/runs/01_preprocessing.json"),
     params: settings("preprocessing"), code("01_preprocessing", "exams", "evaluation/baseline"),
     shell: "{NOTEBOOK:q} 01_preprocessing"
 
@@ -192,14 +207,14 @@ rule preprocessing:
 
 rule pictures_of_exams:
     input: f"{DATA}/exams.csv",
-    output: update(figures("labels", "exam", "pipeline")), update(f"{RESULTS}/00_exams.html"),
+    output: update(own("exams", *figures("labels", "exam", "pipeline"), f"{RESULTS}/00_exams.html")),
     params: drawing(),
     shell: "{NOTEBOOK:q} 00_exams --redraw {output:q}"
 
 
 rule pictures_of_preprocessing:
     input: f"{DATA}/landmarks.json",
-    output: update(figures("histograms")), update(f"{RESULTS}/01_preprocessing.html"),
+    output: update(own("preprocessing", *figures("histograms"), f"{RESULTS}/01_preprocessing.html")),
     params: drawing(),
     shell: "{NOTEBOOK:q} 01_preprocessing --redraw {output:q}"
 
@@ -210,6 +225,7 @@ rule pretraining:
         f"{DATA}/weights/{{architecture}}.pt",
         f"{RESULTS}/pretraining/{{architecture}}.csv",
         f"{DATA}/runs/pretraining_{{architecture}}.json",
+    wildcard_constraints: architecture=own_architectures("pretraining"),
     params: settings("pretraining"), code("training"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
@@ -222,6 +238,7 @@ rule training:
         expand((PREDICTIONS, HISTORY), task=SETTINGS.tasks, allow_missing=True),
         f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
         f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
+    wildcard_constraints: architecture=own_architectures("training"),
     # Its checkpoints are finished where only the captions change, and nothing is trained again.
     params:
         settings("training", "drawing"),

@@ -24,6 +24,7 @@ from mrnetlib.evaluation import roc
 from mrnetlib.files import InputError, read_json, write_text
 from mrnetlib.phantom import quality, tissues, variants
 from mrnetlib.study import read
+from mrnetlib.teaching import exercises
 from mrnetlib.variants import recipes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,6 +177,15 @@ def of_the_knees() -> dict[str, str]:
     }
 
 
+def of_the_exercises() -> dict[str, str]:
+    """Seconds of every exercise's solution and check, on one core."""
+    path = RESULTS / "benchmarks" / "exercises.json"
+    measured = read_json(path)["seconds of one core"] if path.is_file() else {}
+    names = [name for number in exercises.MODULES for name in exercises.exercises_of(number)]
+    words = {name: duration(max(1, round(taken))) for name, taken in measured.items()}
+    return {f"exercise {name}": words.get(name, UNMEASURED) for name in names}
+
+
 def is_speed(part: Any) -> bool:
     """Whether this part of a benchmark's file is an architecture's."""
     return isinstance(part, dict) and "of_limit" in part
@@ -191,6 +201,7 @@ def numbers() -> dict[str, str]:
         | of_the_run()
         | of_the_settings()
         | of_the_knees()
+        | of_the_exercises()
         | {
             "of the machine's limit": f"{100 * min(speed):.0f} to {100 * max(speed):.0f} %",
             "digits of the choices": str(recipes.DIGITS),

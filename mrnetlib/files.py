@@ -141,6 +141,18 @@ def read_text(path: Path, remedy: str, latin: bool = True) -> str:
     raise InputError(f"{path}: not text in UTF-8 or UTF-16. Save it as CSV (UTF-8).")
 
 
+def placed(source: Path, target: Path) -> None:
+    """Put a file in a second place: a hard link where the file system has such, else a copy."""
+    if target.exists() and target.samefile(source):
+        return
+    with written_whole(target) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copy2(source, temporary)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or damaged one is an `InputError` that names it."""
     try:
@@ -264,8 +276,8 @@ def broken_part(folder: Path, manifest: Any) -> str:
 def code_digest(*places: Path) -> str:
     """SHA-256 of what Python code does: of its syntax trees without docstrings.
 
-    Comments, docstrings, line breaks, the files' dates and a notebook's prose leave it as it is; a
-    changed statement, a new or a renamed module change it.
+    Comments, docstrings, line breaks, the files' dates, a notebook's prose and the answers to its
+    exercises leave it as it is; a changed statement, a new or a renamed module change it.
 
     Parameters
     ----------
@@ -287,7 +299,9 @@ def _code_of(path: Path) -> bytes | str:
     if path.suffix != ".ipynb":
         return path.read_bytes()
     cells = read_json(path)["cells"]
-    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    own = [cell for cell in code if "exercise" not in cell["metadata"].get("tags", [])]
+    return "\n".join("".join(cell["source"]) for cell in own)
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import yaml
 
 from mrnetlib.files import InputError, code_digest, read_json, refuse_read_only, write_json
-from mrnetlib.study import Study
+from mrnetlib.study import TAKEN, Study
 from mrnetlib.training import progress
 
 if TYPE_CHECKING:
@@ -248,6 +248,7 @@ def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
     """Write ``provenance.json`` of the study's results from the notes of runs and return it.
 
     What all runs share (machine, versions, commit) stands once; a run that differs keeps its own.
+    Where the study has taken over steps of another, ``taken_over`` names it: their runs are its.
     `paths` are the notes that `note_run` left; runs by hand are not among the chain's.
     """
     notes = [read_json(path) for path in sorted(paths)]
@@ -259,8 +260,11 @@ def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
             shared[key] = notes[0][key]
             for note in notes:
                 del note[key]
+    note = study.data / TAKEN
+    taken = read_json(note) if note.is_file() else {}
     content = {
         "study": study.name,
+        **({"taken_over": {key: taken[key] for key in ("study", "steps")}} if taken else {}),
         "settings": asdict(study.settings),
         **shared,
         **together(notes),

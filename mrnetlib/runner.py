@@ -29,7 +29,7 @@ from mrnetlib.names import EXTRAS, ITSELF
 from mrnetlib.parallel import attend
 from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
 from mrnetlib.settings import did_you_mean
-from mrnetlib.study import Study
+from mrnetlib.study import Study, is_taken, take_over, wanted_of_parents
 from mrnetlib.training import progress
 from mrnetlib.variants.recipes import check
 
@@ -100,16 +100,8 @@ def run_notebook(
         planes and tasks where the notebook has such parameters and none are given.
     redraw : pictures; where they are there and as today's code draws them, nothing is run.
 
-    Returns
-    -------
-    The report's path, ``data/<study>/results/<run>.html``.
-
-    Raises
-    ------
-    InputError
-        For an unknown notebook or parameter.
-    NotebookError
-        When a cell fails.
+    Returns the report's path, ``data/<study>/results/<run>.html``. Raises an `InputError` for an
+    unknown notebook or parameter and a `NotebookError` when a cell fails.
     """
     path = notebook_path(study, name)
     if "study" in parameters:
@@ -258,7 +250,7 @@ class Show:
 def run_chain(
     study: Study, targets: Sequence[str], cores: int | None, dry_run: bool, verbose: bool
 ) -> int:
-    """Run what is missing of targets of the Snakefile and return the exit status.
+    """Run what is missing of targets of the Snakefile, or of files, and return the exit status.
 
     Snakemake orders the steps, as many at a time as there are cores, and goes on where an earlier
     run stopped. What it prints is shown with `dry_run` or `verbose`, and else goes to
@@ -273,17 +265,13 @@ def run_chain(
     command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--", *targets]
     if dry_run:
         return attend(command, cwd=study.root)
-    with locked(study.data / ".running", lambda who: refusal(study, who)) as lock:
+    wait = "Wait for it, or stop it by Ctrl-C where it runs."
+    refused = f"study {study.name}: {{}} is running it. {wait}".format
+    with locked(study.data / ".running", refused) as lock:
+        take_over(study)
         # Snakemake holds the lock, too, for the moment that it outlives a process that is killed.
         how = {"cwd": study.root, "pass_fds": [lock.fileno()] if os.name != "nt" else []}
         return attend(command, **how) if verbose else shown(study, targets, command, how)
-
-
-def refusal(study: Study, who: str) -> str:
-    """Why a study cannot be run now."""
-    return (
-        f"study {study.name}: {who} is running it. Wait for it, or stop it by Ctrl-C where it runs."
-    )
 
 
 def shown(study: Study, targets: Sequence[str], command: list[str], how: dict[str, Any]) -> int:
@@ -305,6 +293,13 @@ def run_study(
     """`run_chain` for a study or also `EXTRAS`; print what it is for, and whether results agree."""
     if "choices" in extras:
         check(study)
+    for parent, files, words in wanted_of_parents(study):
+        print(words, flush=True)
+        if status := run_chain(parent, files, cores, dry_run, verbose):
+            return status
+    if dry_run and not is_taken(study):
+        print(f"study {study.name}: takes that over, and makes the rest.")
+        return 0
     status = run_chain(study, list(extras) or ["all"], cores, dry_run, verbose)
     if status == 0 and not dry_run:
         for made in [EXTRAS[name] for name in extras] or [ITSELF]:

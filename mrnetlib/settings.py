@@ -9,9 +9,13 @@ import dataclasses
 import difflib
 import re
 import types
+from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Any, get_args, get_origin
+
+import yaml
 
 from mrnetlib.files import InputError
 from mrnetlib.fusion import FITTED_ON
@@ -272,3 +276,38 @@ def _words(name: str, value: Any, source: str) -> tuple[str, ...]:
         if word in words[:place]:
             raise InputError(f"{source}: {name} names '{word}' twice, expected each once.")
     return tuple(words)
+
+
+class _StudyLoader(yaml.SafeLoader):
+    """YAML without a key that is given twice, of which PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for place, _ in node.value:
+            if place.tag == "tag:yaml.org,2002:merge":
+                continue
+            name, line = self.construct_object(place, deep=True), place.start_mark.line + 1
+            if not isinstance(name, Hashable):
+                raise InputError(f"line {line}: {name!r} cannot be a key, expected a word.")
+            if name in seen:
+                raise InputError(
+                    f"line {line}: key '{name}' is given a second time. Take one of them out."
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """The keys and values of one study file, unchecked but for their being keys and values."""
+    try:
+        # SafeLoader's own constructors, and the check for keys that are given twice.
+        values = yaml.load(path.read_text(encoding="utf-8"), _StudyLoader)
+    except InputError as error:
+        raise InputError(f"{path}, {error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error}). Save it as UTF-8.") from None
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: for a date that there is not
+        raise InputError(f"{path}: not valid YAML ({error}). Mend it.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected lines 'key: value', found {type(values).__name__}.")
+    return values

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def snakemake(project: Path, *words: str) -> str:
-    """What Snakemake says of the default study of a project."""
+    """What Snakemake says of a study of a project, the default one's if it is not named."""
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *words]
     environment = os.environ | {"PYTHONPATH": str(project), "COLUMNS": "1000"}
     done = subprocess.run(
@@ -25,9 +25,10 @@ def snakemake(project: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
-def would_run(project: Path) -> set[str]:
+def would_run(project: Path, *words: str) -> set[str]:
     """The steps that Snakemake would run again."""
-    said = snakemake(project, "--dry-run").partition("Job stats:")[2].partition("\ntotal")[0]
+    said = snakemake(project, "--dry-run", *words).partition("Job stats:")[2]
+    said = said.partition("\ntotal")[0]
     rows = [line.split() for line in said.splitlines() if len(line.split()) == 2]
     return {rule for rule, count in rows if count.isdigit()} - {"all", "provenance"}
 
@@ -97,6 +98,19 @@ def test_changed_settings_run_the_steps_that_read_them_and_those_after(finished,
     assert would_run(finished) == {"comparison", "models"}
     edit("studies/phantom.yaml", "seed: 2020", "seed: 2021")
     assert "exams" in would_run(finished)
+
+
+def test_a_study_that_fuses_otherwise_takes_over_all_networks(finished):
+    path = finished / "studies" / "mine.yaml"
+    path.write_text("extends: phantom\nfuse_on: tune\n", encoding="utf-8")
+    mine = studies.load("mine", finished)
+    for note in (finished / "data" / "phantom" / "runs").iterdir():
+        note.write_text("{}", encoding="utf-8")
+    ((parent, wanted, _),) = studies.wanted_of_parents(mine)
+    assert parent.name == "phantom" and [n for n in wanted if not (finished / n).is_file()] == []
+    studies.take_over(mine)
+    assert would_run(finished, "--config", "study=studies/mine.yaml") == {"fusion", "comparison"}
+    path.unlink()
 
 
 def test_deleted_files_come_back_and_a_fresh_clone_runs_everything(finished):

@@ -112,7 +112,9 @@ def test_ends_with_summary_limits_and_exercises(notebook):
     prose = "\n".join(sources(notebook, "markdown"))
     headings = re.findall(r"^## (.+)$", prose, re.MULTILINE)
     assert headings[-3:] == LAST
-    assert notebook.cells[-1].cell_type == "markdown"
+    place = next(i for i, cell in enumerate(notebook.cells) if "## Exercises" in cell.source)
+    code = [cell for cell in notebook.cells[place:] if cell.cell_type == "code"]
+    assert all(cell.metadata["tags"] == ["exercise"] for cell in code), "nothing else stands here"
 
 
 def test_every_result_names_its_study(notebook):

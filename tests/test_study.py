@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -5,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mrnetlib import files
 from mrnetlib import study as studies
 from mrnetlib.files import InputError
 from mrnetlib.phantom import protocol_of
@@ -131,3 +134,88 @@ def test_the_command_line_does_without_torch():
     code = "import sys, mrnetlib.__main__, mrnetlib.runner; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def written(root, **studies_of):
+    """A root with study files of these keys."""
+    (root / "studies").mkdir()
+    for name, keys in studies_of.items():
+        lines = "".join(f"{key}: {value}\n" for key, value in keys.items())
+        (root / "studies" / f"{name}.yaml").write_text(lines, encoding="utf-8")
+    return root
+
+
+BASE = {"data": "phantom", "weights": "pretrained", "architectures": "[alexnet, resnet18]"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "shared"),
+    [
+        ({"fuse_on": "tune"}, ["exams", "preprocessing", "pretraining", "training"]),
+        ({"epochs": 3}, ["exams", "preprocessing", "pretraining"]),
+        ({"weights": "none"}, ["exams", "preprocessing"]),
+        ({"standardize": "false"}, ["exams"]),
+        ({"phantom_severity": 2}, []),
+    ],
+)
+def test_a_study_shares_the_steps_up_to_the_first_that_reads_what_it_changes(
+    tmp_path, changes, shared
+):
+    root = written(tmp_path, base=BASE, mine={"extends": "base", **changes})
+    parent, found = studies.taken_over(studies.load("mine", root))
+    assert list(found) == shared
+    assert (parent.name if parent else None) == ("base" if shared else None)
+
+
+def test_a_study_shares_the_networks_of_the_architectures_that_both_have(tmp_path):
+    more = {"architectures": "[resnet18, googlenet]", "once": "[resnet18]", "seeds": 2}
+    one = {"extends": "base", "architectures": "[resnet18]"}
+    root = written(tmp_path, base=BASE, more={"extends": "base", **more}, one=one)
+    found = studies.taken_over(studies.load("more", root))[1]
+    assert found["training"] == ("resnet18",), "once: as often as in the other study"
+    assert [study.name for study in studies.lineage(studies.load("one", root))] == ["base", "one"]
+
+
+def run_by_hand(study, started="now"):
+    """Files of all steps of a study, as its chain would leave them."""
+    shared = dict.fromkeys(studies.MADE, study.settings.architectures)
+    extra = ["checkpoints/alexnet_axial_acl_0.pt", "dicom/0001/a.dcm"]
+    for name in [*studies.files_of(study, shared), *extra]:
+        note = json.dumps({"started": started}) if name.startswith("runs/") else name
+        files.write_text(study.data / name, note)
+
+
+def test_what_is_shared_is_taken_over_and_given_back(tmp_path):
+    root = written(tmp_path, base=BASE, mine={"extends": "base", "fuse_on": "tune"})
+    base, mine = studies.load("base", root), studies.load("mine", root)
+    run_by_hand(base)
+    assert not studies.is_taken(mine)
+    studies.take_over(mine)
+    assert studies.is_taken(mine)
+    bank, network = mine.banks / "test_axial.npy", mine.data / "checkpoints"
+    assert bank.samefile(base.banks / "test_axial.npy")
+    assert bank.stat().st_mtime == (base.banks / "test_axial.npy").stat().st_mtime
+    assert (mine.data / "dicom" / "0001" / "a.dcm").is_file()
+    files.write_text(bank, "its own now")
+    assert (base.banks / "test_axial.npy").read_text() != "its own now"
+
+    run_by_hand(base, started="later")
+    assert not studies.is_taken(mine), "the other study was run again"
+    studies.take_over(mine)
+    assert bank.samefile(base.banks / "test_axial.npy")
+
+    mine = dataclasses.replace(mine, settings=dataclasses.replace(mine.settings, epochs=3))
+    studies.take_over(mine)
+    assert list(network.iterdir()) == [] and list((mine.results / "history").iterdir()) == []
+    assert bank.is_file() and (base.results / "history").is_dir()
+
+
+def test_a_file_system_without_links_gets_copies(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no links here")
+
+    files.write_text(tmp_path / "one", "words")
+    monkeypatch.setattr(files.os, "link", refuse)
+    files.placed(tmp_path / "one", tmp_path / "new" / "two")
+    assert (tmp_path / "new" / "two").read_text() == "words"
+    assert not (tmp_path / "new" / "two").samefile(tmp_path / "one")

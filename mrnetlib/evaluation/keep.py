@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mrnetlib.evaluation.verify import MODELS, STUDY, names_in, rule_of
 from mrnetlib.files import InputError, for_everyone
-from mrnetlib.study import Study
+from mrnetlib.study import Study, lineage
 
 
 def is_finished(study: Study, extra: str | None = None) -> bool:
@@ -25,7 +25,8 @@ def is_finished(study: Study, extra: str | None = None) -> bool:
     command = [sys.executable, "-m", "mrnetlib", "study", study.name, "--dry-run"]
     command += [f"--{extra}"] if extra else []
     done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
-    return done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    return done.returncode == 0 and said.count("Nothing to be done") == len(lineage(study))
 
 
 def keep(study: Study, extras: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -1,0 +1,75 @@
+"""The exercises of notebook 03: what the fusion is fitted on, its weights, its turning points."""
+
+from typing import Any
+
+import pandas as pd
+
+from mrnetlib import fusion
+from mrnetlib.evaluation.predictions import read_predictions
+from mrnetlib.study import Study
+from mrnetlib.teaching.answers import Exercise, by_name, choice, names
+from mrnetlib.teaching.networks import network_of
+
+KEYS = ["architecture", "task", "seed"]
+
+
+def _weights(study: Study, how: str, architectures: Any = None, tasks: Any = None) -> pd.DataFrame:
+    """The regressions' numbers, a row per model, with their planes' tables in ``attrs``."""
+    settings = study.settings
+    chosen = architectures or settings.architectures, settings.planes, tasks or settings.tasks
+    rows, tables = [], []
+    for key, own in read_predictions(study.results, *chosen).groupby(KEYS, sort=False):
+        table = fusion.by_plane(own, settings.planes)
+        found = fusion.coefficients(fusion.fit(table, how), settings.planes)
+        rows.append(dict(zip(KEYS, key, strict=True)) | found)
+        tables.append(table)
+    found = pd.DataFrame(rows)
+    found.attrs["first"] = tables[0]
+    return found
+
+
+def _shrunk(answer: Any, study: Study) -> str | None:
+    architecture, _, task = network_of(study)
+    planes = list(study.settings.planes)
+    train, tune = (
+        _weights(study, how, [architecture], [task])[planes].mean() for how in ("train", "tune")
+    )
+    truth = [plane for plane in planes if abs(tune[plane]) < abs(train[plane])]
+    hint = "Fit every seed twice, and compare the sizes of the mean weights, without their signs."
+    return names(answer, truth, planes, hint)
+
+
+def _differ_most(answer: Any, study: Study) -> str | None:
+    planes = list(study.settings.planes)
+    means = _weights(study, study.settings.fuse_on).groupby(["architecture", "task"])[planes].mean()
+    by_task = means.groupby("task")
+    apart = (by_task.max() - by_task.min()).max(axis=1)
+    hint = "For each task and plane: the largest mean weight of an architecture minus the smallest."
+    return choice(answer, apart.idxmax(), study.settings.tasks, hint)
+
+
+def _survives(answer: Any, study: Study) -> str | None:
+    architecture, planes = network_of(study)[0], list(study.settings.planes)
+    found = _weights(study, study.settings.fuse_on, [architecture])
+    heaviest = found.assign(heaviest=found[planes].idxmax(axis=1)).groupby("task")["heaviest"]
+    truth = [task for task, count in heaviest.nunique().items() if count == 1]
+    hint = "For each seed find the plane with the largest weight; is it the same one for all seeds?"
+    return names(answer, truth, study.settings.tasks, hint)
+
+
+def _turns(answer: Any, study: Study) -> str | None:
+    found = _weights(study, study.settings.fuse_on)
+    row, planes = found.iloc[0], list(study.settings.planes)
+    exam = found.attrs["first"].query("split == 'test'").iloc[0]
+    log_odds = row["intercept"] + sum(row[plane] * exam[plane] for plane in planes)
+    truth = {plane: float(exam[plane] - log_odds / row[plane]) for plane in planes}
+    hint = "At the turning point the log odds are 0, with the other planes as they were."
+    return by_name(answer, truth, 0.005, hint)
+
+
+EXERCISES = {
+    "03-1": Exercise("a list of planes", _shrunk),
+    "03-2": Exercise("the name of a task", _differ_most),
+    "03-3": Exercise("a list of tasks, which may be empty", _survives),
+    "03-4": Exercise("a dict with a number for each plane", _turns),
+}
