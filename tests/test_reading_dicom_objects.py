@@ -8,13 +8,17 @@ from pathlib import Path
 import highdicom
 import numpy as np
 import pytest
-from dicom_files import enhanced, save, uid, write_series, write_study
-from pydicom import dcmread
+from dicom_files import enhanced, save, uid, write_series
+from pydicom import DataElement, dcmread
+from pydicom.config import IGNORE
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 from reading_made import made_plane, made_reading, of_volumes
 
 from mrnetlib import phantom
 from mrnetlib.dicom import read_study, to_square
+from mrnetlib.files import InputError
 from mrnetlib.names import TASKS
 from mrnetlib.phantom.dicom_writer import write_study as write_phantom
 from mrnetlib.reading import codes
@@ -56,8 +60,9 @@ def test_the_report_says_the_readings_numbers(knee):
     report = highdicom.sr.srread(paths["report"])
     assert report.content[0].ContentTemplateSequence[0].TemplateIdentifier == "1500"
     said = numbers(report)
+    every = report.content.get_image_measurement_groups()
     for task in TASKS:
-        groups = report.content.get_image_measurement_groups(finding_type=codes.TASK[task])
+        groups = [group for group in every if group.finding_type == codes.TASK[task]]
         assert len(groups) == 1 + len(reading.planes)
         fused = groups[0].tracking_identifier
         estimate = reading.probabilities[task]["fused"]
@@ -222,17 +227,60 @@ def test_frames_of_one_object_are_named_by_their_numbers(tmp_path):
 
 
 def test_what_has_no_place_gets_none_and_it_is_said(tmp_path):
-    write_study(tmp_path / "study")  # names neither a patient nor a frame of reference
+    write_series(tmp_path / "study", "axial")  # names neither patient nor frame of reference
     reading = of_volumes(read_study(tmp_path / "study"))
     paths = write_objects(reading, tmp_path)
     assert {path.stem.partition("_")[0] for path in paths} == {"report", "key"}
-    assert len(obstacles(reading)) == 3 and "no frame of reference" in obstacles(reading)[0]
+    assert len(obstacles(reading)) == 1 and "no frame of reference" in obstacles(reading)[0]
     assert dcmread(paths[0]).PatientName == ""
     slices = np.zeros((8, 64, 64), np.uint8)
     arrays = made_reading({"axial": made_plane("axial", slices, None)})
     assert write_objects(arrays, tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
     assert "came as arrays" in obstacles(arrays)[0]
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Müller^Jörg"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (None, "A^B"),
+    ],
+)
+def test_names_of_all_alphabets_stay_what_they_are(tmp_path, charset, name):
+    changes = {"PatientName": name, "SpecificCharacterSet": charset, "StudyDescription": "Knie"}
+    write_series(tmp_path / "study", "axial", 4, **changes)
+    reading = of_volumes(read_study(tmp_path / "study"), warnings=["größer als üblich"])
+    for path in write_objects(reading, tmp_path):
+        made = dcmread(path)
+        assert str(made.PatientName) == name and made.SpecificCharacterSet == "ISO_IR 192"
+    report = dcmread(tmp_path / "dicom" / "report.dcm")
+    assert "größer als üblich" in [item.TextValue for item in items(report, "TEXT")]
+
+
+def test_nonsense_in_headers_is_left_out(tmp_path):
+    def mend(ds, _):
+        ds.add(DataElement("StudyTime", "TM", "noon", validation_mode=IGNORE))
+        ds[0x00101020] = RawDataElement(Tag("PatientSize"), "DS", 4, b"1,80", 0, False, True)
+        ds.add(DataElement("PatientBirthDate", "DA", "1961-02-03", validation_mode=IGNORE))
+
+    write_series(tmp_path / "study", "axial", 4, mend=mend, PatientSex="W")
+    made = dcmread(write_objects(of_volumes(read_study(tmp_path / "study")), tmp_path)[0])
+    for keyword in ("PatientSex", "PatientBirthDate", "StudyTime"):
+        assert not made[keyword].value
+    assert made.StudyInstanceUID == uid("study")
+
+
+def test_headers_that_allow_no_object_are_an_error_that_says_what_to_do(knee, monkeypatch):
+    def refuse(*_, **__):
+        raise TypeError("some value of the patient's")
+
+    monkeypatch.setattr("mrnetlib.reading.dicom_objects.report", refuse)
+    with pytest.raises(InputError, match="--anonymous") as caught:
+        write_objects(knee[0], knee[1].parent / "never")
+    assert "some value" not in str(caught.value)
+    assert not (knee[1].parent / "never").exists()
 
 
 def complaints(path: Path) -> set[str]:

@@ -5,16 +5,17 @@ must, and its dates. Nothing else that is written of a reading does.
 """
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from highdicom import sr
+from highdicom import PatientSexValues, sr
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from highdicom.uid import UID
 from pydicom import Dataset
+from pydicom.valuerep import DA, TM
 
 from mrnetlib.dicom.sources import quiet
-from mrnetlib.files import written_whole
+from mrnetlib.files import InputError, written_whole
 from mrnetlib.names import TASK_TITLES
 from mrnetlib.reading import codes
 from mrnetlib.reading.maps import parametric_map
@@ -34,6 +35,16 @@ _STUDY_SAYS = (
     *("StudyTime", "AccessionNumber", "ReferringPhysicianName"),
 )
 _STUDY_MAY_SAY = ("StudyDescription",)
+
+#: What these must be readable as; nonsense is left out of the objects.
+_READ_AS = {
+    "PatientBirthDate": DA,
+    "StudyDate": DA,
+    "StudyTime": TM,
+    "PatientSex": PatientSexValues,
+    "PatientSize": float,
+    "PatientWeight": float,
+}
 
 
 def obstacles(reading: Reading) -> list[str]:
@@ -71,6 +82,16 @@ def _placeless(one: PlaneReading) -> str:
     return ""
 
 
+def _readable(source: Dataset, keyword: str, kind: Callable) -> bool:
+    try:
+        value = source[keyword].value
+        if value not in (None, ""):
+            kind(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 def _usable(reading: Reading) -> dict[str, PlaneReading]:
     planes = reading.planes.items()
     return {plane: one for plane, one in planes if one.source and not _homeless(one)}
@@ -101,12 +122,16 @@ class _Exam:
 
     @staticmethod
     def _read(one: PlaneReading) -> list[Dataset]:
-        """One data set a slice, with all that a study's objects must say."""
+        """One data set a slice, with all that a study's objects must say, its texts in UTF-8."""
         sources = one.source.datasets()
-        for source in sources:
+        for source in {id(source): source for source in sources}.values():
+            for keyword, kind in _READ_AS.items():
+                if keyword in source and not _readable(source, keyword, kind):
+                    del source[keyword]
             for keyword in _STUDY_SAYS:
                 if keyword not in source:
                     setattr(source, keyword, "")
+            source.SpecificCharacterSet = "ISO_IR 192"  # what was read remembers its own
         return sources
 
     def all_sources(self) -> list[Dataset]:
@@ -231,12 +256,24 @@ def write_objects(reading: Reading, folder: Path) -> list[Path]:
     object selection, ``evidence_<plane>_<task>.dcm`` a parametric map. They hold the patient's
     identity. What cannot be written, and why, `obstacles` says; the list is empty where nothing
     can.
+
+    Raises
+    ------
+    InputError
+        Where the exam's own headers hold what no object of its study may hold.
     """
     if not _usable(reading):
         return []
-    with quiet():
-        exam = _Exam(reading)
-        made = [(name, exam.placed(one)) for name, one in _objects(exam)]
+    try:
+        with quiet():
+            exam = _Exam(reading)
+            made = [(name, exam.placed(one)) for name, one in _objects(exam)]
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(
+            f"{reading.exam}: no DICOM objects can be made of it, because its headers hold what "
+            f"the standard does not allow ({type(error).__name__}). Mend them, or read it with "
+            "--anonymous, which leaves the objects out."
+        ) from error
     # All are made before the first is written.
     paths = []
     for name, dataset in made:
