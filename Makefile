@@ -47,6 +47,7 @@ bench: .venv/ready ## measure speed and what settings bring, after a study; resu
 	$(BIN)/python -m benchmarks.scaling --json results/benchmarks/scaling.json
 	$(BIN)/python -m benchmarks.inference --json results/benchmarks/inference.json
 	$(BIN)/python -m benchmarks.preprocessing --json results/benchmarks/preprocessing.json
+	$(BIN)/python -m benchmarks.reading --json results/benchmarks/reading.json
 	$(BIN)/python -m benchmarks.study --study $(STUDY) --json results/benchmarks/study.json
 	$(BIN)/python -m benchmarks.recipe --study $(STUDY) --json results/benchmarks/recipe.json
 	$(BIN)/python -m benchmarks.flip --study $(STUDY) --json results/benchmarks/flip.json

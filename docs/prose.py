@@ -50,7 +50,7 @@ CLAIMED = re.compile(
 )
 
 #: Parts of the library that stand beside the study itself.
-BESIDE = ("dicom", "phantom", "figures")
+BESIDE = ("dicom", "phantom", "figures", "reading")
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
