@@ -122,8 +122,10 @@ def test_every_command_that_is_announced_is_known(monkeypatch):
     assert main(["preprocess", "a", "b"]) == 7
     words = {"convert": ["a", "b"]}
     words |= {name: ["a"] for name in ("notebook", "pretrain", "provenance", "check", "evaluate")}
+    words |= {"export": ["a", "7"], "read": ["a", "--models", "b", "--out", "c"]}
     for command in set(announced) - {"preprocess"}:
-        monkeypatch.setattr(f"mrnetlib.__main__._{command}", lambda arguments: 7)
+        module = "reading.arguments" if command in ("export", "read") else "__main__"
+        monkeypatch.setattr(f"mrnetlib.{module}._{command}", lambda arguments: 7)
         assert main([command, *words.get(command, [])]) == 7
 
 
