@@ -8,6 +8,7 @@ from pathlib import Path
 import highdicom
 import numpy as np
 import pytest
+from conftest import files_in
 from dicom_files import enhanced, save, uid, write_series
 from pydicom import DataElement, dcmread
 from pydicom.config import IGNORE
@@ -18,10 +19,10 @@ from reading_made import made_plane, made_reading, of_volumes
 
 from mrnetlib import phantom
 from mrnetlib.dicom import read_study, to_square
-from mrnetlib.files import InputError
+from mrnetlib.files import InputError, read_json
 from mrnetlib.names import TASKS
 from mrnetlib.phantom.dicom_writer import write_study as write_phantom
-from mrnetlib.reading import codes
+from mrnetlib.reading import codes, command
 from mrnetlib.reading.dicom_objects import obstacles, write_objects
 from mrnetlib.reading.evidence import Evidence
 from mrnetlib.reading.maps import MAX_SIDE
@@ -238,6 +239,18 @@ def test_what_has_no_place_gets_none_and_it_is_said(tmp_path):
     assert write_objects(arrays, tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
     assert "came as arrays" in obstacles(arrays)[0]
+
+
+def test_why_there_are_no_objects_is_said_where_they_would_be(knee, tmp_path):
+    slices = np.zeros((8, 64, 64), np.uint8)
+    arrays = made_reading({"axial": made_plane("axial", slices, None)})
+    for name, reading, anonymous, word in (
+        ("arrays", arrays, False, "came as arrays"),
+        ("anonymous", knee[0], True, "--anonymous"),
+    ):
+        (note,) = command.write(reading, tmp_path / name, anonymous)
+        assert word in note and read_json(tmp_path / name / "reading.json")["notes"] == [note]
+        assert files_in(tmp_path / name) == ["reading.json", "report.html"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from mrnetlib.reading.read import JSON, as_json, read
 from mrnetlib.reading.reading import Reading
 from mrnetlib.reading.report import write_report
 
+LEFT_OUT = "No DICOM objects were written, because --anonymous leaves out what names the patient."
+
 
 def names_of(paths: list[Path], anonymous: bool) -> list[str]:
     """A name for each exam that tells nothing of DICOM: its number, or the arrays' folder."""
@@ -64,35 +66,37 @@ def main(
             try:
                 exam = arrive(path, name, model["image_size"], prefer, allow_gaps)
                 reading = read(exam, chosen, bar.update)
-                write(reading, out if len(paths) == 1 else out / name, anonymous)
+                notes = write(reading, out if len(paths) == 1 else out / name, anonymous)
             except InputError as error:
                 if len(paths) == 1:
                     raise
                 failed.append(str(error))
                 bar.write(f"error: {error}", file=sys.stderr)
             else:
-                bar.write(summary(reading))
+                bar.write("\n".join([summary(reading), *(f"  note: {note}" for note in notes)]))
             done += 1
             bar.update(count * done - bar.n)
     print(f"{len(paths) - len(failed)} of {len(paths)} exams read, in {out}")
     return 1 if failed else 0
 
 
-def write(reading: Reading, folder: Path, anonymous: bool) -> None:
+def write(reading: Reading, folder: Path, anonymous: bool) -> list[str]:
     """Write a reading's files to a new folder, all of them or none.
 
     ``reading.json``, ``report.html``, and in ``dicom`` objects for viewers, but where the exam came
     as arrays or is to stay `anonymous`.
+
+    Returns
+    -------
+    Sentences about objects that were not written, and why.
     """
-    with_objects = not anonymous and any(one.source for one in reading.planes.values())
-    if with_objects:
-        reading.warnings.extend(obstacles(reading))
+    notes = [LEFT_OUT] if anonymous else obstacles(reading)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        write_json(temporary / JSON, as_json(reading))
+        write_json(temporary / JSON, as_json(reading) | {"notes": notes})
         write_report(reading, temporary)
-        if with_objects:
+        if not anonymous:
             write_objects(reading, temporary)
         for_everyone(temporary, 0o777)
         if folder.is_dir():
@@ -105,6 +109,7 @@ def write(reading: Reading, folder: Path, anonymous: bool) -> None:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return notes
 
 
 def summary(reading: Reading) -> str:
