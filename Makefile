@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study choices verify keep test test-browser test-folders lab bench lint clean
+.PHONY: help study choices lab-results verify keep test test-browser test-folders lab bench lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ study: .venv/ready ## run a study from its exams to Table I (STUDY=phantom)
 
 choices: .venv/ready ## after a study: train its variants again, notebook 06 (STUDY=phantom)
 	$(BIN)/python -m mrnetlib study $(STUDY) --choices
+
+lab-results: .venv/ready ## after a study: try ways to transfer, notebook 09 (STUDY=phantom)
+	$(BIN)/python -m mrnetlib study $(STUDY) --lab
 
 test: .venv/ready lint ## lint, then run the tests
 	$(BIN)/python -m pytest
@@ -48,6 +51,7 @@ bench: .venv/ready ## measure speed and what settings bring, after a study; resu
 	$(BIN)/python -m benchmarks.inference --json results/benchmarks/inference.json
 	$(BIN)/python -m benchmarks.preprocessing --json results/benchmarks/preprocessing.json
 	$(BIN)/python -m benchmarks.reading --json results/benchmarks/reading.json
+	$(BIN)/python -m benchmarks.backbones --study $(STUDY) --json results/benchmarks/backbones.json
 	$(BIN)/python -m benchmarks.study --study $(STUDY) --json results/benchmarks/study.json
 	$(BIN)/python -m benchmarks.recipe --study $(STUDY) --json results/benchmarks/recipe.json
 	$(BIN)/python -m benchmarks.flip --study $(STUDY) --json results/benchmarks/flip.json

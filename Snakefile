@@ -345,8 +345,9 @@ rule retraining:
         expand("{results}/choices/{kind}/{{architecture}}_{{plane}}.csv", results=RESULTS,
             kind=("predictions", "networks")),
         f"{DATA}/runs/choices_{{architecture}}_{{plane}}.json",
-    params: settings("training", "choices"), code("training", "exams/banks", "exams/subsets", "variants/recipes",
-        "variants/retrain"),
+    params:
+        settings("training", "choices"),
+        code("training", "exams/banks", "exams/subsets", "variants/recipes", "variants/retrain"),
     resources: gpu=MAY_USE_GPU,
     threads: TRAINING_THREADS
     priority: lambda wildcards: 0 if wildcards.architecture == "alexnet" else 1
@@ -380,3 +381,46 @@ rule choices_provenance:
         f"{DATA}/runs/06_choices_that_move_the_number.json",
     output: f"{RESULTS}/choices/provenance.json",
     shell: "{MRNETLIB:q} provenance --of choices --study {STUDY.name:q} {input:q}"
+
+
+# What `mrnetlib study --lab` adds. Nothing above depends on it.
+
+LAB_TABLES = multiext(f"{RESULTS}/lab/", "predictions.csv", "curves.csv", "summary.csv", "claims.csv",
+    "summary.md")
+
+
+def lab_weights(wildcards):
+    """What the lab's networks start from, where that is a file."""
+    names = SETTINGS.architectures
+    name = "alexnet" if "alexnet" in names else names[0]
+    return starting_weights(type("Lab", (), {"architecture": name}))
+
+
+rule lab:
+    input:
+        rules.all.input,
+        f"{RESULTS}/lab/provenance.json",
+        LAB_TABLES,
+
+
+rule lab_notebook:
+    input: lab_weights, all_banks(),
+    output:
+        LAB_TABLES,
+        figures("lab_curves", "lab_exams", "lab_claims", "lab_overfitting"),
+        f"{DATA}/runs/09_transfer_learning_lab.json",
+        f"{RESULTS}/09_transfer_learning_lab.html",
+    params:
+        settings("training"),
+        code("09_transfer_learning_lab", "training", "exams/banks", "exams/subsets", "evaluation",
+            "teaching"),
+        drawing(),
+    resources: gpu=MAY_USE_GPU,
+    threads: workflow.cores
+    shell: "{NOTEBOOK:q} 09_transfer_learning_lab"
+
+
+rule lab_provenance:
+    input: f"{DATA}/runs/09_transfer_learning_lab.json",
+    output: f"{RESULTS}/lab/provenance.json",
+    shell: "{MRNETLIB:q} provenance --of lab --study {STUDY.name:q} {input:q}"

@@ -126,6 +126,8 @@ def of_the_run() -> dict[str, str]:
     run = read_json(RESULTS / STUDY / "provenance.json")
     path = RESULTS / STUDY / "choices" / "provenance.json"
     choices = read_json(path) if path.is_file() else None
+    path = RESULTS / STUDY / "lab" / "provenance.json"
+    lab = read_json(path) if path.is_file() else None
     training = "02_per_plane_training"
     alexnet = seconds(run, training, lambda name: "_alexnet_" in name)
     others = seconds(run, training, lambda name: "_alexnet_" not in name)
@@ -141,6 +143,7 @@ def of_the_run() -> dict[str, str]:
             if choices
             else UNMEASURED
         ),
+        "09_lab": duration(sum(seconds(lab, "09_transfer_learning_lab"))) if lab else UNMEASURED,
         "pretraining": duration(sum(seconds(run, "pretraining"))),
         "alexnets of a plane": duration(max(alexnet)),
         "other networks of a plane": duration(max(others)),

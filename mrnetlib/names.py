@@ -23,13 +23,18 @@ class Extra(NamedTuple):
 #: The study without any of them.
 ITSELF = Extra("04_single_vs_multi_view", "Table I", "table1.md")
 
-#: By the name of the option, of the Snakefile's target and of make's, and of the folder in the
-#: results with its ``provenance.json``. Nothing of the study itself depends on them.
+#: By the name of the option, of the Snakefile's target, and of the folder in the results with its
+#: ``provenance.json``. Nothing of the study itself depends on them.
 EXTRAS = {
     "choices": Extra(
         "06_choices_that_move_the_number",
         "train its variants again, for notebook 06",
         "choices/summary.md",
+    ),
+    "lab": Extra(
+        "09_transfer_learning_lab",
+        "try ways to transfer, for notebook 09",
+        "lab/summary.md",
     ),
 }
 
@@ -43,6 +48,10 @@ ARCHITECTURE_TITLES = {
     "resnet18": "ResNet-18",
     "googlenet": "GoogLeNet",
     "densenet121": "DenseNet-121",
+    "mobilenet_v2": "MobileNetV2",
+    "squeezenet1_1": "SqueezeNet 1.1",
+    "efficientnet_b0": "EfficientNet-B0",
+    "convnext_tiny": "ConvNeXt-Tiny",
 }
 
 

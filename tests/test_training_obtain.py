@@ -181,6 +181,13 @@ def test_torchvisions_files_are_taken_from_a_folder(root, monkeypatch, capsys):
         (root / "stick" / name).write_bytes(b"weights")
     assert "damaged, its SHA-256 does not begin" in refused(capsys, root, "--from", "stick")
     monkeypatch.setattr(obtain, "sha256", lambda path: path.stem.rpartition("-")[2] + "0" * 56)
+    assert "not a file of weights alone" in refused(capsys, root, "--from", "stick")
+    for name in names:
+        torch.save({"norm.running_var": torch.ones(3)}, root / "stick" / name)
+    assert "this batch norm never saw data" in refused(capsys, root, "--from", "stick")
+    assert not (root / "hub").exists(), "nothing was taken"
+    for name in names:
+        torch.save({"norm.running_var": torch.tensor([1.0, 0.5])}, root / "stick" / name)
     assert main(["weights", "--from", "stick"]) == 0
     assert files_in(root / "hub") == sorted(f"checkpoints/{name}" for name in names)
 

@@ -26,7 +26,7 @@ ROUNDING = 1e-9
 KEY_NUMBERS = ("seed", "fold", "slices")
 
 #: Columns that are what the exams and the settings make them, on any machine.
-FIXED = ("n", "exams", "train_exams", "observed", "brier_of_share")
+FIXED = ("n", "exams", "train_exams", "seeds", "observed", "brier_of_share")
 
 #: AUCs, what is like a rate of exams, and differences of two of them, besides Table I's measures.
 AREAS = ("pretrained", "scratch", "first", "second")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mrnetlib.evaluation import roc
@@ -74,11 +74,17 @@ def brightness(slices: np.ndarray) -> np.ndarray:
     )
 
 
+def regression() -> Pipeline:
+    """The regression on `brightness`, not yet fitted: standardized, both classes weigh the same."""
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(C=C, class_weight="balanced", max_iter=1000)
+    )
+
+
 def measure(folder: Path, planes: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
     """The AUC that brightness alone reaches on the test exams, for each plane and task.
 
-    The statistics are standardized, and the regression (both classes weigh the same, `C`) is
-    fitted, on the training exams.
+    The statistics are standardized, and the `regression` is fitted, on the training exams.
 
     Parameters
     ----------
@@ -102,10 +108,8 @@ def measure(folder: Path, planes: Iterable[str], tasks: Iterable[str]) -> pd.Dat
         }
         for task in tasks:
             label = {split: _labels(folder, bank, task) for split, bank in opened.items()}
-            regression = make_pipeline(
-                StandardScaler(), LogisticRegression(C=C, class_weight="balanced", max_iter=1000)
-            ).fit(numbers["train"], label["train"])
-            probability = regression.predict_proba(numbers["test"])[:, 1]
+            fitted = regression().fit(numbers["train"], label["train"])
+            probability = fitted.predict_proba(numbers["test"])[:, 1]
             rows.append((plane, task, roc.auc(label["test"], probability)))
     return pd.DataFrame(rows, columns=COLUMNS)
 

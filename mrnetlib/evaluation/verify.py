@@ -36,12 +36,12 @@ VERDICTS = ("identical", "within", "exists", "apart", *DIFFERENT)
 NAMED = 3
 
 #: Who makes the files that are compared, and those that stand apart, with the reason.
-STUDY, CHOICES, MODELS = "study", "choices", "models"
+STUDY, CHOICES, LAB, MODELS = "study", "choices", "lab", "models"
 APART = {
     "notebook": "an executed notebook, which is not kept",
     "benchmark": "made by a benchmark and not by a run",
     MODELS: "whole; each machine trains its own networks, which the AUCs judge",
-} | {name: f"of 'make {name}', which was not run, or not since, on both sides" for name in EXTRAS}
+} | {name: f"of 'study --{name}', not run, or not since, on both sides" for name in EXTRAS}
 
 
 class Rule(NamedTuple):
@@ -78,6 +78,7 @@ RULES = (
     Rule("table1.md", existence),
     Rule("table1.html", existence),
     Rule("figures/choices_*.png", existence, CHOICES),
+    Rule("figures/lab_*.png", existence, LAB),
     Rule("figures/*.png", existence),
     Rule(NOTE, lambda ours, kept, settings: studies(ours, kept, settings, CHOICES)),
     Rule("choices/predictions/*.csv", aucs, CHOICES),
@@ -88,6 +89,12 @@ RULES = (
     Rule("choices/summary.md", existence, CHOICES),
     Rule(f"choices/{NOTE}", studies, CHOICES),
     Rule("models/*/*/*", existence, MODELS),
+    Rule("lab/predictions.csv", aucs, LAB),
+    Rule("lab/curves.csv", _shown, LAB),
+    Rule("lab/summary.csv", partial(cells, level="single"), LAB),
+    Rule("lab/claims.csv", partial(cells, level="choices"), LAB),
+    Rule("lab/summary.md", existence, LAB),
+    Rule(f"lab/{NOTE}", lambda ours, kept, settings: studies(ours, kept, settings, CHOICES), LAB),
     Rule("starting_weights.*", existence, "benchmark"),
     Rule("*.html", existence, "notebook"),
 )

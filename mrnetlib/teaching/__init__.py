@@ -1,5 +1,5 @@
-"""Teaching with the notebooks: exercises that answer, without a network and without a key.
+"""Teaching with the notebooks: exercises that answer, and a lab of transfer learning.
 
 A leaf: only the notebooks import it. What is right is worked out from the study's own files or from
-a definition, never stored.
+a definition, never stored; what the lab trains is kept and resumed.
 """

@@ -23,7 +23,7 @@ from mrnetlib.files import InputError, read_json, sha256, write_json, written_wh
 from mrnetlib.names import ARCHITECTURES, known_architectures
 from mrnetlib.study import find_root, imagenet_folder
 from mrnetlib.training.checkpoints import save_tensors
-from mrnetlib.training.packaged import PACKAGES, Package, weights_in
+from mrnetlib.training.packaged import PACKAGES, Package, never_saw_data, weights_in
 
 #: In setuptools' place it tells pip which package a source archive is, and runs no setup.py.
 BACKEND = """
@@ -80,6 +80,7 @@ def _from_folder(folder: Path, target: Path) -> Iterator[str]:
         )
     for path in hubs:
         _check_name(path)
+        _check_norms(path)
     for path in hubs:
         with written_whole(torch_cache() / path.name) as temporary:
             shutil.copyfile(path, temporary)
@@ -174,6 +175,22 @@ def _check_name(path: Path) -> None:
         raise InputError(
             f"{path}: damaged, its SHA-256 does not begin with {expected}. Delete it and fetch it "
             "again."
+        )
+
+
+def _check_norms(path: Path) -> None:
+    """Refuse a file whose batch norms never saw data, whatever it is called."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        norm = never_saw_data(state)
+    except Exception as error:
+        raise InputError(
+            f"{path}: not a file of weights alone ({type(error).__name__}). Fetch it again."
+        ) from None
+    if norm:
+        raise InputError(
+            f"{path}: the weights are not trained ({norm} is 1 throughout: this batch norm never "
+            "saw data). Nothing was taken."
         )
 
 

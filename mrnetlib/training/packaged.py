@@ -185,8 +185,13 @@ def check_trained(state: dict[str, Tensor], source: str) -> None:
         problem = "hold values that are not finite"
     elif strength.std() < TRAINED_SPREAD * random * strength.mean():
         problem = "are not trained (the first filters are as equally strong as random ones)"
-    for name, value in state.items():
-        if name.endswith("running_var") and (value == 1).all():
-            problem = f"are not trained ({name} is 1 throughout: this batch norm never saw data)"
+    if norm := never_saw_data(state):
+        problem = f"are not trained ({norm} is 1 throughout: this batch norm never saw data)"
     if problem:
         raise InputError(f"{source}: the weights {problem}. Nothing of it was taken.")
+
+
+def never_saw_data(state: dict[str, Tensor]) -> str | None:
+    """The name of a batch norm's variances that are as an initialization leaves them, if any."""
+    kept = (n for n, v in state.items() if n.endswith("running_var") and (v == 1).all())
+    return next(kept, None)

@@ -1,0 +1,256 @@
+"""Figures of notebook 09: what transfer is, looks inside, and how many exams each way needs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch, Patch
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from mrnetlib.figures.style import (
+    QUIET,
+    StudyFigure,
+    bare,
+    grey_window,
+    intervals,
+    new_figure,
+    style,
+)
+
+#: Per place in a list of ways: colour, dashes, marker; black stands for what starts from nothing.
+_LOOKS = (
+    ("#1A1A1A", "-", "o"),
+    ("#0072B2", (0, (1, 1)), "s"),
+    ("#56B4E9", (0, (4, 1)), "D"),
+    ("#009E73", (0, (5, 1, 1, 1)), "^"),
+    ("#D55E00", "-", "v"),
+    ("#CC79A7", (0, (2, 1)), "P"),
+)
+
+#: What a block of a network can be in the picture of the steps: face, hatch.
+_STATES = {
+    "learned from the source": ("#56B4E9", ""),
+    "random": ("white", "...."),
+    "kept as it is": ("#D9D9D9", ""),
+    "learns now": ("#E69F00", "//"),
+}
+_STEPS = (
+    ("1  Train on much", "many pictures,\nanother question", [1, 1, 1, 1, 1], 1),
+    ("2  Cut off the head", "keep what sees,\ndrop what answers", [1, 1, 1, 1, 1], None),
+    ("3  A new head", "only it learns:\na linear probe", [2, 2, 2, 2, 2], 3),
+    ("4  Thaw from the back", "the last block, then\nall, early ones slowly", [2, 2, 2, 2, 3], 3),
+)
+
+
+def look_of(ways: Sequence[str], way: str) -> dict:
+    """The colour, line and marker of a way, the same in every figure of these ways."""
+    colour, dashes, marker = _LOOKS[list(ways).index(way) % len(_LOOKS)]
+    return {"color": colour, "ls": dashes, "marker": marker}
+
+
+def steps(caption: str = "") -> StudyFigure:
+    """Transfer in four steps: five blocks and a head, and what becomes of each."""
+    states = list(_STATES)
+    with style():
+        figure = new_figure(2.6, caption)
+        for axes, step in zip(figure.subplots(1, 4), _STEPS, strict=True):
+            title, below, blocks, head = step
+            for place, state in enumerate(blocks):
+                height = 2.2 - 0.3 * place
+                _block(axes, place, height, *_STATES[states[{1: 0, 2: 2, 3: 3}[state]]])
+            if head is not None:
+                _block(axes, len(blocks) + 0.4, 0.5, *_STATES[states[{1: 0, 3: 3}[head]]])
+            axes.set_title(title, loc="left")
+            axes.text(2.9, -1.45, below, ha="center", va="top", fontsize=9)
+            axes.set(xlim=(-0.6, 6.4), ylim=(-2.7, 1.4))
+            bare(axes)
+        shown = [name for name in states if name != "random"]
+        handles = [
+            Patch(fc=_STATES[n][0], hatch=_STATES[n][1], ec="#444444", label=n) for n in shown
+        ]
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    return figure
+
+
+def _block(axes: Axes, x: float, height: float, colour: str, hatch: str) -> None:
+    shape = FancyBboxPatch(
+        (x - 0.28, -height / 2), 0.56, height, boxstyle="round,pad=0.02,rounding_size=0.1",
+        fc=colour, ec="#444444", hatch=hatch, lw=1,
+    )  # fmt: skip
+    axes.add_patch(shape)
+
+
+def filters(sets: Mapping[str, np.ndarray], *, shown: int = 32, caption: str = "") -> StudyFigure:
+    """First filters of several networks side by side.
+
+    Parameters
+    ----------
+    sets : title -> (O, k, k, 3) in 0..1; the first `shown` of each are drawn.
+    """
+    with style():
+        figure = new_figure(2.3, caption)
+        for axes, (title, own) in zip(
+            figure.subplots(1, len(sets), squeeze=False)[0], sets.items(), strict=True
+        ):
+            axes.imshow(_tiles(own[:shown], 8))
+            axes.set_title(title, loc="left", fontsize=9)
+            bare(axes)
+    return figure
+
+
+def _tiles(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures (N, h, w, ...) in rows of `columns`, a white pixel apart."""
+    rows = -(-len(pictures) // columns)
+    height, width, *rest = pictures.shape[1:]
+    sheet = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, *rest))
+    for place, picture in enumerate(pictures):
+        top, left = place // columns * (height + 1), place % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def maps(
+    pixels: np.ndarray, found: Mapping[str, np.ndarray], *, title: str = "", caption: str = ""
+) -> StudyFigure:
+    """A slice, and below it the strongest maps of every convolution, a row each.
+
+    Parameters
+    ----------
+    pixels : the slice (H, W).
+    found : from `mrnetlib.teaching.looking.feature_maps`.
+    """
+    columns = max(len(own) for own in found.values())
+    with style():
+        figure = new_figure(0.6 + 1.12 * len(found), caption, title=title)
+        grid = figure.subplots(len(found), columns + 1, squeeze=False)
+        for row, (name, own) in zip(grid, found.items(), strict=True):
+            low, high = grey_window(pixels)
+            row[0].imshow(pixels, cmap="gray", vmin=low, vmax=high)
+            row[0].set_ylabel(f"convolution {name}\n{own.shape[1]} x {own.shape[2]}", fontsize=8)
+            for axes, picture in zip(row[1:], own, strict=False):
+                axes.imshow(picture, cmap="magma", vmin=0)
+            for axes in row:
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set_visible(False)
+    return figure
+
+
+def winners(
+    volume: np.ndarray,
+    shares: Mapping[str, np.ndarray],
+    *,
+    title: str = "",
+    caption: str = "",
+) -> StudyFigure:
+    """The slices of an exam, and below each one's shares as bars.
+
+    Parameters
+    ----------
+    volume : (S, H, W).
+    shares : words -> (S,), each adding up to 1: features won, or shares of a gradient.
+    """
+    count = len(volume)
+    with style():
+        figure = new_figure(3.9, caption, title=title)
+        grid = figure.add_gridspec(2, count, height_ratios=(1, 1.5))
+        window = grey_window(volume)
+        for place in range(count):
+            axes = figure.add_subplot(grid[0, place])
+            axes.imshow(volume[place], cmap="gray", vmin=window[0], vmax=window[1])
+            bare(axes)
+            axes.set_title(str(place), fontsize=8.5)
+        axes = figure.add_subplot(grid[1, :])
+        width = 0.8 / len(shares)
+        looks = (("#0072B2", ""), ("#E69F00", "//"), ("white", "...."))
+        for step, (words, share) in enumerate(shares.items()):
+            places = np.arange(count) + (step - (len(shares) - 1) / 2) * width
+            colour, hatch = looks[step % len(looks)]
+            axes.bar(places, share, width, fc=colour, hatch=hatch, ec="#444444", label=words)
+        axes.set(xlim=(-0.5, count - 0.5), xlabel="slice", ylabel="share")
+        axes.set_xticks(range(count))
+        axes.grid(True, axis="y")
+        figure.legend(loc="outside upper right", ncols=len(shares))
+    return figure
+
+
+def curves(
+    history: pd.DataFrame, titles: Mapping[str, str], *, title: str = "", caption: str = ""
+) -> StudyFigure:
+    """Losses and AUC by epoch of several ways: means over the seeds, and each seed thinly.
+
+    Parameters
+    ----------
+    history : columns way, seed, epoch, train_loss, tune_loss, tune_auc.
+    titles : what each way is called, in their order.
+    """
+    words = {"train_loss": "training loss", "tune_loss": "tuning loss", "tune_auc": "tuning AUC"}
+    with style():
+        figure = new_figure(3.4, caption, title=title)
+        for axes, (column, label) in zip(figure.subplots(1, 3), words.items(), strict=True):
+            for way, name in titles.items():
+                look = look_of(titles, way) | {"marker": ""}
+                own = history[history["way"] == way]
+                wide = own.pivot(index="epoch", columns="seed", values=column)
+                axes.plot(wide.index, wide, **look | {"lw": 0.6, "alpha": 0.35})
+                axes.plot(wide.index, wide.mean(axis=1), label=name, **look | {"lw": 2})
+            axes.set(xlabel="epoch", title=label)
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axes.grid(True, axis="y")
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(titles))
+    return figure
+
+
+def exams_needed(
+    table: pd.DataFrame,
+    titles: Mapping[str, str],
+    *,
+    level: float = 0.95,
+    title: str = "",
+    caption: str = "",
+) -> StudyFigure:
+    """AUC on the test exams over the number of training exams, with intervals.
+
+    Parameters
+    ----------
+    table : columns way, train_exams, auc, auc_low, auc_high.
+    titles : what each way is called, in their order.
+    """
+    with style():
+        figure = new_figure(4.2, caption, title=title, width=7.6)
+        axes = figure.subplots()
+        sizes = sorted(table["train_exams"].unique())
+        for place, (way, name) in enumerate(titles.items()):
+            own = table[table["way"] == way].sort_values("train_exams")
+            # side by side, so that intervals do not hide one another
+            x = own["train_exams"] * 1.035 ** (place - (len(titles) - 1) / 2)
+            error = [own["auc"] - own["auc_low"], own["auc_high"] - own["auc"]]
+            axes.errorbar(x, own["auc"], error, label=name, capsize=3, **look_of(titles, way))
+        axes.axhline(0.5, color=QUIET, lw=0.9, ls=":")
+        axes.set(xscale="log", xlabel="training exams", ylabel=f"test AUC, {level:.0%} intervals")
+        axes.xaxis.set_major_locator(FixedLocator(sizes))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.grid(True, axis="y")
+        figure.legend(loc="outside right upper")
+    return figure
+
+
+def claims(
+    table: pd.DataFrame, *, level: float = 0.95, title: str = "", caption: str = ""
+) -> StudyFigure:
+    """Differences in AUC with their intervals; a dot is filled where p is below 1 - `level`.
+
+    Parameters
+    ----------
+    table : columns row, difference, low, high, p.
+    """
+    with style():
+        figure = new_figure(1.1 + 0.34 * len(table), caption, title=title)
+        axes = figure.subplots()
+        axes.axvline(0, color=QUIET, lw=1)
+        rows = table["row"].tolist()
+        intervals(axes, table, rows, "difference", filled=table["p"] < 1 - level)
+        axes.set_xlabel(f"difference in test AUC, {level:.0%} intervals over exams and seeds")
+    return figure
