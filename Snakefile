@@ -239,8 +239,8 @@ rule training:
         f"{DATA}/runs/02_per_plane_training_{{architecture}}_{{plane}}.json",
         f"{RESULTS}/02_per_plane_training_{{architecture}}_{{plane}}.html",
     wildcard_constraints: architecture=own_architectures("training"),
-    # Its checkpoints are finished where only the captions change, and nothing is trained again.
     params:
+        # Its checkpoints are finished where only the captions change, and nothing is trained again.
         settings("training", "drawing"),
         code("02_per_plane_training", "training", "exams/banks", "exams/subsets"),
     resources: gpu=MAY_USE_GPU,

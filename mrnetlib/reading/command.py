@@ -1,5 +1,6 @@
 """``python -m mrnetlib read``: exams in, a folder of readings out, whole or not at all."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -23,10 +24,17 @@ def names_of(paths: list[Path], anonymous: bool) -> list[str]:
     """A name for each exam that tells nothing of DICOM: its number, or the arrays' folder."""
     names: list[str] = []
     for number, path in enumerate(paths, 1):
-        arrays = not anonymous and path.exists() and arrays_of(path)
-        name = (path.stem if path.is_file() else path.resolve().name) if arrays else ""
+        name = "" if anonymous else _name_of_arrays(path)
         names.append(name if name and name not in names else f"exam-{number}")
     return names
+
+
+def _name_of_arrays(path: Path) -> str:
+    """What an exam that comes as arrays is called, "" for others and for what is no exam."""
+    with contextlib.suppress(InputError):  # it is told when its turn comes
+        if arrays_of(path):
+            return path.stem if path.is_file() else path.resolve().name
+    return ""
 
 
 def main(
