@@ -59,11 +59,14 @@ def _card(reading: Reading, task: str) -> str:
     if shares:
         total = f'<td class="number">{sum(shares.values()):+.2f}</td>'
         rows.append(f"<tr><td>Sum</td><td></td>{total}<td></td></tr>")
+    share = (
+        '<th class="number" title="share of the fused logit">share</th>' if shares else "<th></th>"
+    )
     return (
         f'<section class="card"><h3>{escape(title)}</h3><p class="big">{fused.value:.2f}</p>'
         f"{charts.probability(fused, title)}<p>{escape(said['wording'])}</p>"
         '<table><thead><tr><th>Plane</th><th class="number" title="probability">prob.</th>'
-        '<th class="number" title="share of the fused logit">share</th><th></th></tr></thead>'
+        f"{share}<th></th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>{_spread(fused.members)}</section>"
     )
 
@@ -92,7 +95,8 @@ def _probabilities(reading: Reading) -> Iterator[str]:
     yield from (_card(reading, task) for task in reading.probabilities)
     yield (
         '</div><p class="note">Dot: the probability. Grey bar: the 95 % interval of the share with '
-        "the finding among the study's test exams that scored like this. Short lines: single "
+        "the finding among the study's test exams that scored like this; where the dot lies beside "
+        "it, the number says more, or less, than these exams bear out. Short lines: single "
         "networks. A plane's share is what it adds to the logit of all planes together; right of "
         "the middle it speaks for the finding. Shares are means over the networks.</p>"
     )
