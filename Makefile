@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study choices lab-results verify keep test test-browser test-folders lab bench lint clean
+.PHONY: help study choices lab-results verify keep test test-browser test-folders lab book wheels bench lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ test-browser: .venv/ready ## run all notebooks in JupyterLab, in a headless Chro
 
 lab: .venv/ready ## open JupyterLab on the project, at its notebooks
 	$(BIN)/python -m jupyterlab --notebook-dir . --LabApp.default_url=/lab/tree/notebooks
+
+book: .venv/ready ## after a study: a book of its notebooks, data/<study>/book/ (STUDY=phantom)
+	$(BIN)/python docs/book.py $(STUDY)
+
+wheels: .venv/ready ## gather what a class needs to install without a network, in data/wheels/
+	$(BIN)/python docs/wheels.py
 
 bench: .venv/ready ## measure speed and what settings bring, after a study; results/benchmarks/
 	$(BIN)/python -m benchmarks.training --json results/benchmarks/training.json

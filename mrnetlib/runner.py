@@ -5,6 +5,7 @@ output is written whole or not at all. And what Snakemake lacks: a line for a st
 """
 
 import contextlib
+import functools
 import os
 import re
 import subprocess
@@ -17,7 +18,6 @@ from typing import Any
 
 import nbformat
 import papermill
-from nbconvert import HTMLExporter
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -30,6 +30,7 @@ from mrnetlib.parallel import attend
 from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
 from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study, is_taken, take_over, wanted_of_parents
+from mrnetlib.teaching.pages import executed_copy, from_report, to_html
 from mrnetlib.training import progress
 from mrnetlib.variants.recipes import check
 
@@ -91,7 +92,7 @@ def complete(study: Study, path: Path, given: dict[str, Any]) -> dict[str, Any]:
 def run_notebook(
     study: Study, name: str, parameters: dict[str, Any], redraw: Sequence[Path] = ()
 ) -> Path:
-    """Execute a notebook and write it as HTML.
+    """Execute a notebook and write it, with what its cells printed and drew, and as HTML.
 
     Parameters
     ----------
@@ -118,7 +119,9 @@ def run_notebook(
         executed = execute(path, parameters)
         parts |= where_the_time_went(executed, perf_counter() - start)
         start = perf_counter()
-        write_text(report, to_html(executed, f"{path.stem} ({study.caption()})"))
+        write_text(executed_copy(study, run), nbformat.writes(executed))
+        lead = functools.partial(from_report, study)
+        write_text(report, to_html(executed, f"{path.stem} ({study.caption()})", lead))
         parts["report"] = round(perf_counter() - start, 1)
     return report
 
@@ -153,13 +156,6 @@ def execute(path: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
             f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
             + "\n".join(error.traceback)
         ) from None
-
-
-def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
-    """An executed notebook as one HTML page with its pictures inside."""
-    exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True)
-    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    return body
 
 
 class Show:

@@ -229,7 +229,7 @@ class Lab:
         )
         self.show(self.page.run(f"panel.content.widgets.findIndex({markdown})"))
         link = f"[...panel.node.querySelectorAll('a')].find(a => a.textContent === {words!r})"
-        self.page.wait_for(f"{link}?.hasAttribute('data-commandlinker-command')", 20)
+        self.page.wait_for(f"{link}?.getAttribute('href')?.startsWith('http')", 20)  # is resolved
         self.page.run(f"{link}.click()")
         self.page.wait_for("jupyterapp.shell.currentWidget !== panel", 20)
         title = self.page.run("jupyterapp.shell.currentWidget.title.label")

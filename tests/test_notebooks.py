@@ -57,13 +57,6 @@ def test_header_says_number_question_and_what_goes_in_and_out(path, notebook):
     assert found == ROWS
 
 
-def test_links_lead_to_files_that_are_there(path, notebook):
-    text = "\n".join(sources(notebook, "markdown"))
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
-        if not target.startswith(("http:", "https:", "attachment:")):
-            assert (path.parent / target).exists(), target
-
-
 def test_header_links_to_the_notebooks_before_and_after(path, notebook):
     place = PATHS.index(path)
     neighbours = PATHS[max(place - 1, 0) : place] + PATHS[place + 1 : place + 2]

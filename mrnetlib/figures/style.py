@@ -18,6 +18,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mrnetlib.figures.words import described
 from mrnetlib.files import written_whole
 
 #: Inches; a notebook's page at 96 pixels to the inch.
@@ -63,13 +64,14 @@ SETTINGS = {
 
 
 class StudyFigure(Figure):
-    """A matplotlib Figure that a notebook shows by itself, sharp and at its size in inches."""
+    """A matplotlib Figure that a notebook shows by itself, sharp and at its size in inches, with a
+    text for those who do not see it."""
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+    def _repr_png_(self) -> tuple[bytes, dict[str, int | str]]:
         file = io.BytesIO()
         self.savefig(file, format="png", dpi=self.dpi, facecolor="white")
         width, height = self.get_size_inches() * 96  # CSS pixels in an inch
-        return file.getvalue(), {"width": int(width), "height": int(height)}
+        return file.getvalue(), {"width": int(width), "height": int(height), "alt": described(self)}
 
 
 @contextlib.contextmanager

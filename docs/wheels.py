@@ -1,0 +1,158 @@
+"""Gather what a class needs to install this without a network: a folder of wheels for each system.
+
+    python docs/wheels.py                            # for Windows, macOS and Linux
+    python docs/wheels.py --system linux --python 3.12
+
+The folders, in ``data/wheels/``, go onto a stick beside a clone of the project;
+docs/teaching/setup.md says how to install from them. What was gathered and how large it is, is
+measured by this command, printed and written to ``sizes.json`` beside the folders.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from mrnetlib.files import InputError, write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: The names of each system's wheels, and what their requirements are asked for it. PyPI has torch
+#: without CUDA for Windows and macOS; Linux's is one that needs its CUDA libraries to start.
+SYSTEMS = {
+    "windows": {
+        "platforms": ["win_amd64"],
+        "is": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt"},
+    },
+    "macos": {
+        "platforms": [f"macosx_{version}_0_arm64" for version in (15, 14, 13, 12, 11)]
+        + ["macosx_10_9_universal2"],
+        "is": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+    },
+    "linux": {
+        "platforms": [f"manylinux_2_{n}_x86_64" for n in (34, 31, 28, 27, 24, 17, 12, 5)]
+        + ["manylinux2014_x86_64"],
+        "is": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
+    },
+}
+
+#: What pip says of a package that has no wheel for a system.
+MISSING = re.compile(r"No matching distribution found for ([\w.-]+)")
+
+
+def pins() -> dict[str, str]:
+    """The version of each package that constraints.txt holds."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    found = (Requirement(line) for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(one.name): str(one.specifier) for one in found}
+
+
+def needed(system: str, python: str) -> list[str]:
+    """What the project needs on a system, with what that needs: pinned requirements.
+
+    The requirements of each package are those of this environment's; pip itself would ask them of
+    the system on which it runs. Of what is not installed here, as it is for another system only,
+    no further needs are known.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"], "wheel"]
+    asked = default_environment() | SYSTEMS[system]["is"]
+    asked |= {"python_version": python, "python_full_version": f"{python}.0"}
+    versions, found, left = pins(), {}, [Requirement(text) for text in wanted]
+    while left:
+        one = left.pop()
+        extras = found.setdefault(canonicalize_name(one.name), set())
+        new = {"", *one.extras} - extras
+        extras |= new
+        left += [r for extra in sorted(new) for r in requirements(one.name, asked, extra)]
+    return [f"{name}{versions.get(name, '')}" for name in sorted(found)]
+
+
+def requirements(name: str, asked: dict[str, str], extra: str) -> Iterator[Requirement]:
+    """What a package needs on a system, with one of its extras or with none."""
+    try:
+        texts = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return
+    for one in map(Requirement, texts):
+        with_extra = one.marker is not None and "extra" in str(one.marker)
+        if with_extra == bool(extra) and (
+            one.marker is None or one.marker.evaluate(asked | {"extra": extra})
+        ):
+            yield one
+
+
+def gather(folder: Path, system: str, python: str) -> list[str]:
+    """Download a system's wheels; gives the packages that have none and were built here.
+
+    Those are built from their source and have to be the same everywhere.
+    """
+    left, built = needed(system, python), []
+    how = ["--no-deps", "--only-binary=:all:", "--python-version", python, "--dest", str(folder)]
+    how += [word for name in SYSTEMS[system]["platforms"] for word in ("--platform", name)]
+    while status_and_words := run_pip("download", *how, *left):
+        missing = MISSING.search(status_and_words)
+        name = canonicalize_name(missing[1]) if missing else ""
+        lacking = [one for one in left if canonicalize_name(Requirement(one).name) == name]
+        if not lacking:
+            raise InputError(f"{folder}: not gathered.\n{status_and_words[-2000:]}")
+        if words := run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), *lacking):
+            raise InputError(f"{lacking[0]}: neither a wheel nor built here.\n{words[-2000:]}")
+        if not list(folder.glob(f"{name.replace('-', '[-_.]')}-*-none-any.whl")):
+            raise InputError(f"{lacking[0]}: its wheel, built here, is for this system alone.")
+        built += lacking
+        left = [one for one in left if one not in lacking]
+    return built
+
+
+def run_pip(*words: str) -> str:
+    """Run pip; what it said where it failed, else nothing."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr or "failed") if done.returncode else ""
+
+
+def measured(folder: Path, built: list[str]) -> dict[str, object]:
+    """How many wheels a folder has, how large they are, and the largest ones."""
+    sizes = {path.name: path.stat().st_size for path in folder.glob("*.whl")}
+    largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:3]
+    return {
+        "wheels": len(sizes),
+        "bytes": sum(sizes.values()),
+        "largest": {name: sizes[name] for name in largest},
+        "built_here": built,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--system", choices=SYSTEMS, action="append", help="one of them, or more")
+    parser.add_argument("--python", default="{}.{}".format(*sys.version_info), help="as in 3.12")
+    parser.add_argument("--to", type=Path, default=ROOT / "data" / "wheels", help="a folder")
+    arguments = parser.parse_args()
+    sizes = {"python": arguments.python, "systems": {}}
+    try:
+        for system in arguments.system or SYSTEMS:
+            folder = arguments.to / system
+            folder.mkdir(parents=True, exist_ok=True)
+            print(f"{system}: {len(needed(system, arguments.python))} packages ...", flush=True)
+            found = measured(folder, gather(folder, system, arguments.python))
+            sizes["systems"][system] = found
+            print(f"{system}: {found['wheels']} wheels, {found['bytes'] / 1e9:.1f} GB in {folder}")
+            write_json(arguments.to / "sizes.json", sizes)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
