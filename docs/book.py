@@ -41,6 +41,7 @@ NOT_RUN = (
     "```{{note}}\nThe study `{study}` has not run this notebook, so it is shown without results: "
     "`python -m mrnetlib notebook {stem} --study {study}` runs it.\n```"
 )
+SOLUTIONS = "```{note}\nSolutions are shown as they are written, not run.\n```"
 RUN_OF = "```{{note}}\nThis page is the run `{run}`; {others}.\n```"
 
 
@@ -90,6 +91,7 @@ class Book:
         """Write a notebook's runs; the first has the notebook's own name, to which links lead."""
         stem, folder = Path(name).stem, Path(name).parent.as_posix()
         copies = sorted(executed_copy(self.study, stem).parent.glob(f"{stem}*.ipynb"))
+        copies = copies if folder == "notebooks" else []
         runs = copies or [self.root / name]
         written = []
         for path in runs:
@@ -97,6 +99,7 @@ class Book:
             notebook = relinked(still(nbformat.read(path, 4)), lambda t: self.lead(name, t))
             others = [copy.stem for copy in copies if copy != path]
             note = NOT_RUN.format(study=self.study.name, stem=stem) if not copies else ""
+            note = note if folder == "notebooks" else SOLUTIONS
             if others:
                 note = RUN_OF.format(run=path.stem, others=f"{len(others)} more stand beside it")
             titled(notebook, path.stem.removeprefix(stem).strip("_,").replace("_", ", "), note)

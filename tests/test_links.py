@@ -8,7 +8,14 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PATTERNS = ("*.md", "docs/**/*.md", "results/*.md", "notebooks/**/*.md", "notebooks/**/*.ipynb")
+PATTERNS = (
+    "*.md",
+    "docs/*.md",
+    "docs/teaching/*.md",
+    "results/*.md",
+    "notebooks/**/*.md",
+    "notebooks/**/*.ipynb",
+)
 FOUND = {path.relative_to(ROOT) for pattern in PATTERNS for path in ROOT.glob(pattern)}
 PAGES = sorted(ROOT / name for name in FOUND if not any(part[0] == "." for part in name.parts))
 LINK = re.compile(r"\]\(<?((?!\w+:)[^)>\s]+)>?(?: \"[^\"]*\")?\)|(?:src|href)=\"((?!\w+:)[^\"]+)\"")
