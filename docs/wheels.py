@@ -9,7 +9,6 @@ measured by this command, printed and written to ``sizes.json`` beside the folde
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import tomllib
@@ -19,7 +18,8 @@ from pathlib import Path
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from tqdm.auto import tqdm
 
 from mrnetlib.files import InputError, write_json
 
@@ -43,9 +43,6 @@ SYSTEMS = {
         "is": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
     },
 }
-
-#: What pip says of a package that has no wheel for a system.
-MISSING = re.compile(r"No matching distribution found for ([\w.-]+)")
 
 
 def pins() -> dict[str, str]:
@@ -91,26 +88,34 @@ def requirements(name: str, asked: dict[str, str], extra: str) -> Iterator[Requi
 
 
 def gather(folder: Path, system: str, python: str) -> list[str]:
-    """Download a system's wheels; gives the packages that have none and were built here.
+    """Download a system's wheels that are not there yet; gives those that were built here.
 
-    Those are built from their source and have to be the same everywhere.
+    A package without a wheel is built from its source, and has to be the same on every system.
     """
-    left, built = needed(system, python), []
     how = ["--no-deps", "--only-binary=:all:", "--python-version", python, "--dest", str(folder)]
     how += [word for name in SYSTEMS[system]["platforms"] for word in ("--platform", name)]
-    while status_and_words := run_pip("download", *how, *left):
-        missing = MISSING.search(status_and_words)
-        name = canonicalize_name(missing[1]) if missing else ""
-        lacking = [one for one in left if canonicalize_name(Requirement(one).name) == name]
-        if not lacking:
-            raise InputError(f"{folder}: not gathered.\n{status_and_words[-2000:]}")
-        if words := run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), *lacking):
-            raise InputError(f"{lacking[0]}: neither a wheel nor built here.\n{words[-2000:]}")
-        if not list(folder.glob(f"{name.replace('-', '[-_.]')}-*-none-any.whl")):
-            raise InputError(f"{lacking[0]}: its wheel, built here, is for this system alone.")
-        built += lacking
-        left = [one for one in left if one not in lacking]
+    built = []
+    for one in tqdm(needed(system, python), desc=system, unit="package"):
+        if there(folder, one):
+            continue
+        if words := run_pip("download", *how, one):
+            why = run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), one)
+            if why or not there(folder, one, "none-any"):
+                raise InputError(
+                    f"{one}: there is no wheel for {system}, Python {python}, and none that is the "
+                    "same everywhere could be built. Take another Python.\n"
+                    + (why or words)[-1500:]
+                )
+            built.append(one)
     return built
+
+
+def there(folder: Path, requirement: str, kind: str = "") -> bool:
+    """Whether a folder has the wheel of a pinned requirement, or one of a kind."""
+    one = Requirement(requirement)
+    names = (path.name for path in folder.glob(f"*{kind}.whl"))
+    found = (parse_wheel_filename(name) for name in names)
+    return any(name == one.name and one.specifier.contains(version) for name, version, *_ in found)
 
 
 def run_pip(*words: str) -> str:
@@ -135,7 +140,9 @@ def measured(folder: Path, built: list[str]) -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--system", choices=SYSTEMS, action="append", help="one of them, or more")
-    parser.add_argument("--python", default="{}.{}".format(*sys.version_info), help="as in 3.12")
+    parser.add_argument(
+        "--python", default="{}.{}".format(*sys.version_info[:2]), help="as in 3.12"
+    )
     parser.add_argument("--to", type=Path, default=ROOT / "data" / "wheels", help="a folder")
     arguments = parser.parse_args()
     sizes = {"python": arguments.python, "systems": {}}
@@ -143,7 +150,6 @@ def main() -> int:
         for system in arguments.system or SYSTEMS:
             folder = arguments.to / system
             folder.mkdir(parents=True, exist_ok=True)
-            print(f"{system}: {len(needed(system, arguments.python))} packages ...", flush=True)
             found = measured(folder, gather(folder, system, arguments.python))
             sizes["systems"][system] = found
             print(f"{system}: {found['wheels']} wheels, {found['bytes'] / 1e9:.1f} GB in {folder}")

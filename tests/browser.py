@@ -138,7 +138,7 @@ def ended(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
 def first_answer(address: str, process: subprocess.Popen, method: str = "GET") -> bytes:
     """What an address of a process that is starting says, as soon as it says something."""
     request = urllib.request.Request(address, method=method)
-    for _ in range(600):
+    for _ in range(1800):  # three minutes, on a machine with other things to do
         assert process.poll() is None, f"{process.args[0]} has ended with {process.returncode}"
         with contextlib.suppress(URLError, ConnectionError):
             return urllib.request.urlopen(request, timeout=60).read()
