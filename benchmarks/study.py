@@ -35,8 +35,8 @@ def training_seconds(this: studies.Study, note: dict) -> float:
 
 def spent(this: studies.Study, note: dict) -> dict[str, float]:
     """Seconds of one run by what they went into."""
-    if note["step"] == "pretraining":
-        return {"pretraining": note["seconds"]}
+    if note["step"] in ("pretraining", "models"):
+        return {note["step"]: note["seconds"]}
     parts = note["parts"]
     row = {"start-up": parts["start"] + parts["imports"]}
     row["drawing"] = parts["drawing"] + parts["report"]
