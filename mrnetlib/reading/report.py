@@ -142,7 +142,7 @@ def _models(reading: Reading) -> Iterator[str]:
     yield "</tbody></table>"
 
 
-def _foot() -> Iterator[str]:
+def _limits() -> Iterator[str]:
     yield (
         "<h2>What this does not say</h2><ul>"
         "<li>A probability is what these networks say, trained on these exams. It is not the "
@@ -150,7 +150,7 @@ def _foot() -> Iterator[str]:
         "<li>Evidence says what moved the networks' numbers, not what is there: a bright joint "
         "effusion may carry the evidence for a tear beside it.</li>"
         "<li>The colours' squares are as fine as the networks see; nothing finer is exact.</li>"
-        f"<li>{escape(DISCLAIMER)}</li></ul></main></body></html>\n"
+        f"<li>{escape(DISCLAIMER)}</li></ul>"
     )
 
 
@@ -162,7 +162,7 @@ def page(reading: Reading) -> str:
         "show the slices without the evidence</label></p>"
     )
     parts += [plane_section(one, reading) for one in reading.planes.values()]
-    parts += [*_distances(reading), *_models(reading), *_foot()]
+    parts += [*_distances(reading), *_limits(), *_models(reading), "</main></body></html>\n"]
     return "".join(parts)
 
 

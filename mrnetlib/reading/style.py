@@ -70,6 +70,7 @@ main:has(#hide:checked) .over { display: none; }
   h2, h3, h4 { break-after: avoid; } .card, figure, .task, tr { break-inside: avoid; }
   .cards { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0.5rem; }
   .card { padding: 0.5rem 0.6rem; } .card table { font-size: 0.8rem; } .big { font-size: 1.5rem; }
-  .told { max-width: 30rem; } .plane > .quiet { break-after: avoid; }
+  .told { max-width: 25rem; } svg.share { min-width: 1.5rem; }
+  .plane > .quiet { break-after: avoid; }
   .mosaic { grid-template-columns: repeat(10, 1fr); } @page { margin: 14mm; } }
 """
