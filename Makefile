@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study choices lab-results verify keep test test-browser test-folders lab book wheels bench lint clean
+.PHONY: help study choices looks lab-results verify keep test test-browser test-folders lab book wheels bench lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ study: .venv/ready ## run a study from its exams to Table I (STUDY=phantom)
 
 choices: .venv/ready ## after a study: train its variants again, notebook 06 (STUDY=phantom)
 	$(BIN)/python -m mrnetlib study $(STUDY) --choices
+
+looks: .venv/ready ## after a study: what the networks look at, held against the lesions, notebook 07
+	$(BIN)/python -m mrnetlib study $(STUDY) --looks
 
 lab-results: .venv/ready ## after a study: try ways to transfer, notebook 09 (STUDY=phantom)
 	$(BIN)/python -m mrnetlib study $(STUDY) --lab

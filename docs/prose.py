@@ -128,6 +128,8 @@ def of_the_run() -> dict[str, str]:
     choices = read_json(path) if path.is_file() else None
     path = RESULTS / STUDY / "lab" / "provenance.json"
     lab = read_json(path) if path.is_file() else None
+    path = RESULTS / STUDY / "looks" / "provenance.json"
+    looks = read_json(path) if path.is_file() else None
     training = "02_per_plane_training"
     alexnet = seconds(run, training, lambda name: "_alexnet_" in name)
     others = seconds(run, training, lambda name: "_alexnet_" not in name)
@@ -144,6 +146,7 @@ def of_the_run() -> dict[str, str]:
             else UNMEASURED
         ),
         "09_lab": duration(sum(seconds(lab, "09_transfer_learning_lab"))) if lab else UNMEASURED,
+        "07_looks": duration(elapsed(looks)) if looks else UNMEASURED,
         "pretraining": duration(sum(seconds(run, "pretraining"))),
         "alexnets of a plane": duration(max(alexnet)),
         "other networks of a plane": duration(max(others)),

@@ -13,11 +13,12 @@ SPLITS = ("train", "tune", "test")
 
 class Extra(NamedTuple):
     """What a study also makes where it is asked for: the notebook, what it is for, a table of its
-    results that is printed at the end."""
+    results that is printed at the end, and the module whose `check` refuses other studies."""
 
     notebook: str
     purpose: str
     table: str
+    checked_by: str = ""
 
 
 #: The study without any of them.
@@ -30,6 +31,13 @@ EXTRAS = {
         "06_choices_that_move_the_number",
         "train its variants again, for notebook 06",
         "choices/summary.md",
+        "mrnetlib.variants.recipes",
+    ),
+    "looks": Extra(
+        "07_where_the_networks_look",
+        "hold what the networks look at against the lesions, for notebook 07",
+        "looks/summary.md",
+        "mrnetlib.reading.looks",
     ),
     "lab": Extra(
         "09_transfer_learning_lab",

@@ -6,6 +6,7 @@ output is written whole or not at all. And what Snakemake lacks: a line for a st
 
 import contextlib
 import functools
+import importlib
 import os
 import re
 import subprocess
@@ -32,7 +33,6 @@ from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study, is_taken, take_over, wanted_of_parents
 from mrnetlib.teaching.pages import executed_copy, from_report, to_html
 from mrnetlib.training import progress
-from mrnetlib.variants.recipes import check
 
 #: ipykernel warns on every start about settings that papermill cannot make, and calls it an error
 #: that it is interrupted before it is shut down. What a cell raises is shown all the same.
@@ -287,8 +287,8 @@ def run_study(
     study: Study, extras: Sequence[str], cores: int | None, dry_run: bool, verbose: bool
 ) -> int:
     """`run_chain` for a study or also `EXTRAS`; print what it is for, and whether results agree."""
-    if "choices" in extras:
-        check(study)
+    for name in filter(lambda name: EXTRAS[name].checked_by, extras):
+        importlib.import_module(EXTRAS[name].checked_by).check(study)
     for parent, files, words in wanted_of_parents(study):
         print(words, flush=True)
         if status := run_chain(parent, files, cores, dry_run, verbose):

@@ -36,7 +36,7 @@ VERDICTS = ("identical", "within", "exists", "apart", *DIFFERENT)
 NAMED = 3
 
 #: Who makes the files that are compared, and those that stand apart, with the reason.
-STUDY, CHOICES, LAB, MODELS = "study", "choices", "lab", "models"
+STUDY, CHOICES, LAB, LOOKS, MODELS = "study", "choices", "lab", "looks", "models"
 APART = {
     "notebook": "an executed notebook, which is not kept",
     "benchmark": "made by a benchmark and not by a run",
@@ -79,6 +79,7 @@ RULES = (
     Rule("table1.html", existence),
     Rule("figures/choices_*.png", existence, CHOICES),
     Rule("figures/lab_*.png", existence, LAB),
+    Rule("figures/looks_*.png", existence, LOOKS),
     Rule("figures/*.png", existence),
     Rule(NOTE, lambda ours, kept, settings: studies(ours, kept, settings, CHOICES)),
     Rule("choices/predictions/*.csv", aucs, CHOICES),
@@ -95,6 +96,10 @@ RULES = (
     Rule("lab/claims.csv", partial(cells, level="choices"), LAB),
     Rule("lab/summary.md", existence, LAB),
     Rule(f"lab/{NOTE}", lambda ours, kept, settings: studies(ours, kept, settings, CHOICES), LAB),
+    # where networks look follows from the networks, which are judged by their AUCs
+    Rule("looks*.csv", _shown, LOOKS),
+    Rule("looks/summary.md", existence, LOOKS),
+    Rule(f"looks/{NOTE}", studies, LOOKS),
     Rule("starting_weights.*", existence, "benchmark"),
     Rule("*.html", existence, "notebook"),
 )

@@ -35,16 +35,16 @@ def choose_slices(count: int, lesion: np.ndarray | None, shown: int) -> np.ndarr
     return chosen
 
 
-def _show_slice(
+def show_slice(
     axes: Axes, pixels: np.ndarray, window: tuple[float, float], number: int | None
 ) -> None:
     axes.imshow(pixels, cmap="gray", vmin=window[0], vmax=window[1])
     bare(axes)
     if number is not None:
-        outline = [patheffects.withStroke(linewidth=1.5, foreground="black")]
+        dark = [patheffects.withStroke(linewidth=1.5, foreground="black")]
         axes.text(
             0.03, 0.96, str(number), transform=axes.transAxes, va="top", color="white",
-            fontsize=7.5, path_effects=outline,
+            fontsize=7.5, path_effects=dark,
         )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def _lesion_look(code: int) -> tuple[str, object]:
     return LESION_COLOURS[place], LESION_LINES[place]
 
 
-def _outline(axes: Axes, mask: np.ndarray, codes: Sequence[int]) -> None:
+def outline(axes: Axes, mask: np.ndarray, codes: Sequence[int]) -> None:
     """Draw the border of every lesion of a slice (H, W), light on dark so that any ground does."""
     dark = [patheffects.withStroke(linewidth=2.2, foreground="black")]
     for code in codes:
@@ -74,9 +74,9 @@ def _show_slices(
     for axes in panels[len(chosen) :]:
         axes.set_axis_off()
     for axes, number in zip(panels, chosen, strict=False):
-        _show_slice(axes, volume[number], window, int(number))
+        show_slice(axes, volume[number], window, int(number))
         if lesion is not None:
-            _outline(axes, lesion[number], codes)
+            outline(axes, lesion[number], codes)
 
 
 def _lesion_legend(figure: StudyFigure, codes: Sequence[int], names: Mapping[int, str]) -> None:
@@ -174,10 +174,10 @@ def side_by_side(
         figure = new_figure(WIDTH / len(slices) + 0.85, caption)
         panels = figure.subplots(1, len(slices), squeeze=False)[0]
         for axes, pixels, lesion, title in zip(panels, slices, lesions, titles, strict=True):
-            _show_slice(axes, pixels, grey_window(pixels), None)
+            show_slice(axes, pixels, grey_window(pixels), None)
             axes.set_title(title, fontsize=8.5)
             if lesion is not None:
-                _outline(axes, lesion, codes)
+                outline(axes, lesion, codes)
         _lesion_legend(figure, codes, lesion_names or {})
     return figure
 
@@ -201,6 +201,6 @@ def augmentation_gallery(
             axes.set_axis_off()
         window = grey_window(pictures[0])
         for axes, picture, title in zip(grid.flat, pictures, titles, strict=False):
-            _show_slice(axes, picture, window, None)
+            show_slice(axes, picture, window, None)
             axes.set_title(title, fontsize=8.5, weight="bold" if title == "original" else "normal")
     return figure
