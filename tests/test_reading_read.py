@@ -276,6 +276,20 @@ def test_distances_are_mahalanobis_in_units_of_exams_left_out():
     assert side.distance(np.array([0, 3.0, 4.0])) == pytest.approx(2.5)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_training_exams_make_a_norm(count):
+    rng = np.random.default_rng(0)
+    exams = [
+        distances.Measured(
+            4, np.arange(11.0), rng.normal(size=(16, 16)), np.nan, np.nan, rng.normal(size=5)
+        )
+        for _ in range(count)
+    ]
+    found = distances.distances(exams[0], "axial", distances.learn(exams))
+    assert {one.respect for one in found} == {"intensity", "slices", "orientation", "features"}
+    assert np.isfinite([one.value for one in found]).all()
+
+
 def test_a_turned_exam_is_noticed():
     ramp = np.linspace(0, 200, SIZE)
     image = (ramp[:, None] + 0.3 * ramp).clip(0, 255).astype(np.uint8)
