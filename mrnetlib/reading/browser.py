@@ -126,7 +126,7 @@ class Browser:
         for plane, one in reading.planes.items():
             slider = ipywidgets.IntSlider(
                 one.telling[tasks[0]][0], 0, len(one.slices) - 1, description="slice",
-                layout={"width": f"{SHOWN}px"}, style={"description_width": "40px"},
+                layout={"width": "98%"}, style={"description_width": "40px"},
             )  # fmt: skip
             image = ipywidgets.Image(format="png", width=SHOWN, height=SHOWN)
             title = PLANE_TITLES.get(plane, plane)
