@@ -1,9 +1,12 @@
-"""Table I in print."""
+"""Tables in print."""
 
+import re
+
+import pandas as pd
 import pytest
 from planted_predictions import ordered_study
 
-from mrnetlib.evaluation.printed import table_1_text
+from mrnetlib.evaluation.printed import readable, table_1_text
 from mrnetlib.evaluation.table1 import table_1
 from mrnetlib.files import InputError
 
@@ -31,3 +34,30 @@ def test_printed_table_has_a_cell_for_every_column():
     assert "a&lt;b" in escaped and "x &amp; y" in escaped
     with pytest.raises(InputError, match="form 'latex'"):
         table_1_text(table, "a", "b", "tune", "latex")
+
+
+def test_a_table_to_be_read_has_names_as_in_print_and_no_row_numbers():
+    row = ["alexnet multi", "acl", 0.12345, 1e-5, 120, "as it is_"]
+    columns = ["first", "class", "auc_low", "p_holm", "n", "text"]
+    found = readable(pd.DataFrame([row], columns=columns)).to_html()
+    cells = re.findall(r"<t[hd][^>]*>([^<]+)</t[hd]>", found)
+    assert cells[:6] == ["first", "class", "AUC, low", "p (Holm)", "exams", "text"]
+    assert cells[6:] == [
+        "AlexNet, multi-view",
+        "ACL tear",
+        "0.123",
+        "&lt; 0.001",
+        "120",
+        "as it is ",
+    ]
+    again = readable(pd.DataFrame([row], columns=columns)).to_html()
+    assert found == again, "an executed notebook is the same in every run"
+
+
+def test_every_column_named_p_is_a_p_value_and_an_index_stays():
+    names = ["p", "p_holm", "p (Holm)", "p, all equal", "plane", "positives"]
+    table = pd.DataFrame([[1e-5] * 6], columns=names, index=pd.Index(["acl"], name="task"))
+    found = readable(table).to_html()
+    assert found.count("&lt; 0.001") == 4
+    assert "ACL tear" in found and "task" in found
+    assert "0.12" in readable(pd.DataFrame([[0.123]], columns=["x_y"]), digits=2).to_html()

@@ -1,10 +1,8 @@
 """Two models on the same exams: is one better, or were these exams kind to it?"""
 
-import re
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.stats import binomtest, norm
 
 from mrnetlib.evaluation.roc import Interval, hanley_mcneil_variance
@@ -111,12 +109,6 @@ def p_value(p: float) -> str:
 def p_text(p: float) -> str:
     """A p-value in a sentence: ``p = 0.25``, ``p < 0.001``."""
     return f"p {'' if p < 0.001 else '= '}{p_value(p)}"
-
-
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """A table to be displayed: three digits, and every column named p something as `p_value`."""
-    p = [name for name in table.columns if re.match(r"p\b|p_", name)]
-    return table.assign(**{name: table[name].map(p_value) for name in p}).round(3)
 
 
 def published_difference(

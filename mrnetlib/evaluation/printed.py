@@ -1,19 +1,70 @@
-"""Table I to be read, as Markdown or HTML, beside the paper's where the exams are MRNet's."""
+"""Tables to be read: a notebook's, and Table I beside the paper's where the exams are MRNet's."""
 
 import html
+import re
+import zlib
+from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from mrnetlib.evaluation import published
+from mrnetlib.evaluation.comparisons import p_value
 from mrnetlib.evaluation.metrics import MEASURES
 from mrnetlib.files import InputError
-from mrnetlib.names import TASK_TITLES, architecture_title
+from mrnetlib.names import ARCHITECTURE_TITLES, PLANE_TITLES, TASK_TITLES, architecture_title
 
 VIEW_TITLES = {
     "multi": "multi-view",
     "single-best": "single view, best plane per task",
     "single-mean": "single view, mean of all planes",
 }
+
+
+#: What is called otherwise in print; of other names the underlines become spaces.
+TITLES = {
+    **TASK_TITLES,
+    **PLANE_TITLES,
+    **ARCHITECTURE_TITLES,
+    **{name: measure.title for name, measure in MEASURES.items()},
+    "average": "Average",
+    "p_holm": "p (Holm)",
+    "auc_low": "AUC, low",
+    "auc_high": "AUC, high",
+    "n": "exams",
+    **{"tp": "found", "fn": "missed", "tn": "recognized", "fp": "false alarms"},
+}
+
+
+def readable(table: pd.DataFrame, digits: int = 3) -> Styler:
+    """A table to be displayed: names as in print, few digits, and no row numbers.
+
+    Columns named p something are shown as `mrnetlib.evaluation.comparisons.p_value` does. An index
+    that says something stays.
+    """
+    named = table.rename(columns=_title, index=_title)
+    named = named.rename_axis(index=_title, columns=_title)
+    for place, name in enumerate(table.columns):
+        column = named.iloc[:, place]
+        if isinstance(name, str) and re.match(r"p\b|p_", name):
+            named.isetitem(place, column.map(p_value))
+        elif column.dtype.kind not in "biuf":
+            named.isetitem(place, column.map(_title))
+    # Every table has a name of its own on a page, and the same one in every run.
+    name = f"{zlib.crc32(named.to_csv().encode()):08x}"
+    shown = Styler(named, precision=digits, na_rep="", uuid=name, cell_ids=False, escape="html")
+    numbers = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+    return shown.hide(axis="index") if numbers else shown
+
+
+def _title(name: Any) -> Any:
+    """A name as it is printed; what is no name stays as it is."""
+    if not isinstance(name, str):
+        return name
+    first, _, views = name.partition(" ")
+    if views in VIEW_TITLES:  # a model of Table I
+        return f"{TITLES.get(first, first)}, {VIEW_TITLES[views]}"
+    return TITLES.get(name, name.replace("_", " "))
 
 
 def _cells(table: pd.DataFrame, with_paper: bool) -> list[list[str]]:
