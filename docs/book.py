@@ -83,6 +83,8 @@ class Book:
         if name.endswith(".ipynb"):
             return self.write_notebook(name)
         text = (self.root / name).read_text(encoding="utf-8")
+        if not re.search("^# ", text, re.MULTILINE):
+            text = f"# `{name}`\n\n{text}"  # a page without a title has no place in the list
         lead = LINK.sub(lambda m: m[1] + self.lead(name, m[2]) + m[3], text)
         write_text(self.folder / name, without_folds(lead))
         return [name]
