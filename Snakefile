@@ -295,7 +295,7 @@ rule models:
         f"{RESULTS}/models/{{architecture}}/{{seed}}/manifest.json",
         f"{DATA}/runs/models_{{architecture}}_{{seed}}.json",
     params:
-        settings("comparison", "drawing"),
+        settings("fusion", "comparison", "drawing"),
         code("evaluation", *(f"reading/{part}" for part in ("export", "models", "distances", "card"))),
     resources: gpu=MAY_USE_GPU,
     shell: "{MRNETLIB:q} export {wildcards.architecture:q} {wildcards.seed:q} --study {STUDY.name:q}"

@@ -109,7 +109,9 @@ def test_a_study_that_fuses_otherwise_takes_over_all_networks(finished):
     ((parent, wanted, _),) = studies.wanted_of_parents(mine)
     assert parent.name == "phantom" and [n for n in wanted if not (finished / n).is_file()] == []
     studies.take_over(mine)
-    assert would_run(finished, "--config", "study=studies/mine.yaml") == {"fusion", "comparison"}
+    assert would_run(finished, "--config", "study=studies/mine.yaml") == {
+        "fusion", "comparison", "models"
+    }  # fmt: skip
     path.unlink()
 
 
