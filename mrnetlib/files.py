@@ -193,10 +193,8 @@ def locked(path: Path, refused: Callable[[str], str]) -> Iterator[BinaryIO]:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
     if file is None:
-        holder = "unknown"
-        with contextlib.suppress(OSError):  # it may have ended just now
-            holder = path.read_text(encoding="utf-8", errors="replace").strip() or holder
-        raise InputError(refused(f"process {holder}"))
+        # It may have ended just now.
+        raise InputError(refused(holder(path) or "process unknown"))
     try:
         file.truncate(0)
         file.write(f"{_this_process()}\n".encode())
@@ -208,6 +206,18 @@ def locked(path: Path, refused: Callable[[str], str]) -> Iterator[BinaryIO]:
                 file.close()  # Windows removes no open file
             path.unlink()
         file.close()
+
+
+def holder(path: Path) -> str | None:
+    """Who holds a lock file, in words; None where nobody does."""
+    try:
+        with Path(path).open("r+b") as file:
+            if _lock(file):
+                return None  # and closing the file frees it again
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    return f"process {text or 'unknown'}"
 
 
 def _this_process() -> str:

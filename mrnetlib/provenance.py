@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 import yaml
 
-from mrnetlib.files import InputError, code_digest, read_json, refuse_read_only, write_json
+from mrnetlib.chain.freshness import recorded
+from mrnetlib.files import InputError, read_json, refuse_read_only, write_json
 from mrnetlib.study import TAKEN, Study
 from mrnetlib.training import progress
 
@@ -132,7 +133,6 @@ def note_run(
         "seconds": round(seconds, 1),
         **({"parts": parts} if parts else {}),
         "peak_memory_mib": peak_memory(),
-        "drawn_with": drawn_with(study),
         **circumstances(study),
     }
     write_json(study.data / "runs" / f"{run}.json", content)
@@ -197,29 +197,18 @@ def _size(folder: Path) -> int:
     return total
 
 
-def drawn_with(study: Study) -> dict[str, str]:
-    """What pictures depend on besides the results: the drawing code, and what captions say."""
-    figures = Path(__file__).parent / "figures"
-    return {"code": code_digest(figures), "description": study.settings.description}
-
-
-def still_drawn(study: Study, run: str, pictures: Sequence[Path]) -> bool:
-    """Whether these pictures are there and were drawn by today's code, as the run's note says."""
-    note = study.data / "runs" / f"{run}.json"
-    there = note.is_file() and all(path.is_file() for path in pictures)
-    return there and read_json(note).get("drawn_with") == drawn_with(study)
-
-
 @contextlib.contextmanager
 def noted(study: Study, run: str, step: str, parameters: dict) -> Iterator[dict[str, float]]:
     """Tell that a run starts and that it is done, and note it, with the parts the block filled in.
 
-    In a chain all that it prints goes to ``data/<study>/logs/<run>.log``.
+    In a chain all that it prints goes to ``data/<study>/logs/<run>.log``. A step of the chain
+    records what it was made from, see `mrnetlib.chain.freshness.recorded`.
     """
     refuse_read_only(study.data, study.results)
     log = study.data / "logs" / f"{run}.log"
     title = step + run.removeprefix(step).replace("_", " ")
-    with progress.reported(run, log, title=title, parameters=parameters):
+    told = progress.reported(run, log, title=title, parameters=parameters)
+    with told, recorded(study, run):
         print(f"{run}: started", flush=True)
         start, parts = perf_counter(), {}
         yield parts
@@ -252,8 +241,6 @@ def collect(study: Study, paths: list[Path]) -> dict[str, Any]:
     `paths` are the notes that `note_run` left; runs by hand are not among the chain's.
     """
     notes = [read_json(path) for path in sorted(paths)]
-    for note in notes:
-        del note["drawn_with"]  # it tells which pictures to draw again, and no number
     shared = {}
     for key in ("machine", "versions", "commit", "changed_since"):
         if notes and all(note[key] == notes[0][key] for note in notes):

@@ -5,7 +5,6 @@ output is written whole or not at all. And what Snakemake lacks: a line for a st
 """
 
 import contextlib
-import functools
 import importlib
 import os
 import re
@@ -13,30 +12,25 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import nbformat
-import papermill
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-import mrnetlib
+from mrnetlib.chain import rounds
+from mrnetlib.chain.execute import execute, for_papermill
 from mrnetlib.files import InputError, locked, refuse_read_only, write_text
 from mrnetlib.names import EXTRAS, ITSELF
 from mrnetlib.parallel import attend
-from mrnetlib.provenance import noted, run_name, still_drawn, where_the_time_went
+from mrnetlib.provenance import noted, run_name, where_the_time_went
 from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study, is_taken, take_over, wanted_of_parents
-from mrnetlib.teaching.pages import executed_copy, from_report, to_html
 from mrnetlib.training import progress
-
-#: ipykernel warns on every start about settings that papermill cannot make, and calls it an error
-#: that it is interrupted before it is shut down. What a cell raises is shown all the same.
-QUIET_KERNEL = ["--log-level=50"]
 
 #: Snakemake, that ends with the process which runs it.
 SNAKEMAKE = (
@@ -55,10 +49,6 @@ LOGGED = {
 COLOURS = {"running": "cyan", "done": "green", "failed": "bold red", "stopped": "yellow"}
 
 
-class NotebookError(RuntimeError):
-    """A cell failed; the message carries the notebook, the cell and the traceback."""
-
-
 def notebook_path(study: Study, name: str) -> Path:
     """The source of a notebook, by its name with or without ``.ipynb``."""
     folder = study.root / "notebooks"
@@ -69,16 +59,13 @@ def notebook_path(study: Study, name: str) -> Path:
     return path
 
 
-def for_papermill(path: Path) -> str:
-    """A path as papermill takes it, which puts parameters in at braces: a folder may have some."""
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
 def complete(study: Study, path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a run: those given, and the study's own name, planes and tasks.
 
     One that the notebook does not have is refused; papermill would only log it.
     """
+    import papermill
+
     known = list(papermill.inspect_notebook(for_papermill(path)))
     for name in given:
         if name not in known:
@@ -89,9 +76,7 @@ def complete(study: Study, path: Path, given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in implied.items() if key in known} | given
 
 
-def run_notebook(
-    study: Study, name: str, parameters: dict[str, Any], redraw: Sequence[Path] = ()
-) -> Path:
+def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
     """Execute a notebook and write it, with what its cells printed and drew, and as HTML.
 
     Parameters
@@ -99,63 +84,30 @@ def run_notebook(
     name : the notebook, for example ``04_single_vs_multi_view``.
     parameters : what its `parameters` cell is to hold; ``study`` is added, and the study's
         planes and tasks where the notebook has such parameters and none are given.
-    redraw : pictures; where they are there and as today's code draws them, nothing is run.
 
     Returns the report's path, ``data/<study>/results/<run>.html``. Raises an `InputError` for an
     unknown notebook or parameter and a `NotebookError` when a cell fails.
     """
+    import nbformat
+
+    from mrnetlib.teaching.pages import executed_copy, from_report, to_html
+
     path = notebook_path(study, name)
     if "study" in parameters:
         raise InputError(f"-p study: choose the study with --study {parameters['study']} instead.")
     run = run_name(path.stem, parameters)
     parameters = complete(study, path, parameters)
     report = study.results / f"{run}.html"
-    if redraw and still_drawn(study, run, redraw):
-        for path in redraw:
-            path.touch()
-        return report
     with noted(study, run, path.stem, parameters) as parts:
         start = perf_counter()
-        executed = execute(path, parameters)
+        executed = execute(path, parameters, study.data / "failed" / f"{run}.ipynb")
         parts |= where_the_time_went(executed, perf_counter() - start)
         start = perf_counter()
         write_text(executed_copy(study, run), nbformat.writes(executed))
-        lead = functools.partial(from_report, study)
+        lead = partial(from_report, study)
         write_text(report, to_html(executed, f"{path.stem} ({study.caption()})", lead))
         parts["report"] = round(perf_counter() - start, 1)
     return report
-
-
-def execute(path: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
-    """Run a notebook's cells in its folder; what they print goes to the terminal.
-
-    The kernel is this interpreter with this library, whatever other environment has put a kernel
-    of the same name where Jupyter would find it first.
-    """
-    for variable, folder in (
-        ("JUPYTER_PATH", Path(sys.prefix) / "share" / "jupyter"),
-        ("PYTHONPATH", Path(mrnetlib.__file__).parent.parent),
-    ):
-        known = [str(folder), os.environ.get(variable)]
-        os.environ[variable] = os.pathsep.join(filter(None, known))
-    try:
-        return papermill.execute_notebook(
-            for_papermill(path),
-            None,
-            parameters=parameters,
-            cwd=str(path.parent),
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-            extra_arguments=QUIET_KERNEL,
-        )
-    except papermill.PapermillExecutionError as error:
-        if error.ename == "InputError":
-            raise InputError(f"{path.name}: {error.evalue}") from None
-        raise NotebookError(
-            f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
-            + "\n".join(error.traceback)
-        ) from None
 
 
 class Show:
@@ -246,28 +198,32 @@ class Show:
 def run_chain(
     study: Study, targets: Sequence[str], cores: int | None, dry_run: bool, verbose: bool
 ) -> int:
-    """Run what is missing of targets of the Snakefile, or of files, and return the exit status.
+    """Run what is missing or stale of targets of the Snakefile, or of files; gives the exit status.
 
-    Snakemake orders the steps, as many at a time as there are cores, and goes on where an earlier
-    run stopped. What it prints is shown with `dry_run` or `verbose`, and else goes to
-    ``data/<study>/logs/snakemake.log``. A study is refused while another process runs it; however
-    that ends, nothing is left to unlock.
+    `mrnetlib.chain.rounds` says what that is; Snakemake orders the steps. What it prints is shown
+    with `verbose`, and else goes to ``data/<study>/logs/snakemake.log``. A study is refused while
+    another process runs it; however that ends, nothing is left to unlock.
     """
+    extras = [name for name in targets if name in EXTRAS]
+    files = [name for name in targets if "/" in name]
+    if dry_run:
+        return rounds.say_plan(study, extras, files)
     refuse_read_only(study.root, study.data, study.results)
     cores = cores or os.cpu_count() or 1
     command = [sys.executable, "-c", SNAKEMAKE, "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
-    command += ["--dry-run"] if dry_run else ["--quiet", "host", *["rules"] * verbose]
+    command += ["--quiet", "host", *["rules"] * verbose, "--rerun-triggers", "software-env"]
     command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--", *targets]
-    if dry_run:
-        return attend(command, cwd=study.root)
     wait = "Wait for it, or stop it by Ctrl-C where it runs."
     refused = f"study {study.name}: {{}} is running it. {wait}".format
-    with locked(study.data / ".running", refused) as lock:
+    with locked(study.data / rounds.LOCK, refused) as lock:
         take_over(study)
         # Snakemake holds the lock, too, for the moment that it outlives a process that is killed.
         how = {"cwd": study.root, "pass_fds": [lock.fileno()] if os.name != "nt" else []}
-        return attend(command, **how) if verbose else shown(study, targets, command, how)
+
+        quiet = partial(shown, study, targets, command, how)
+        run_once = partial(attend, command, **how) if verbose else quiet
+        return rounds.run(study, extras, run_once, files)
 
 
 def shown(study: Study, targets: Sequence[str], command: list[str], how: dict[str, Any]) -> int:

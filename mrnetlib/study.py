@@ -281,8 +281,9 @@ def wanted_of_parents(study: Study) -> Iterator[tuple[Study, list[str], str]]:
 
 def is_taken(study: Study) -> bool:
     """Whether `take_over` finds nothing to do."""
-    note = study.data / TAKEN
-    return (read_json(note) if note.is_file() else {}) == _taken(study)
+    note, now = study.data / TAKEN, _taken(study)
+    there = all((study.data / name).is_file() for name in now.get("files", ()))
+    return there and (read_json(note) if note.is_file() else {}) == now
 
 
 def take_over(study: Study) -> None:

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from conftest import planted_labels
 
-from mrnetlib.exams import intake
+from mrnetlib.exams import intake, layout
 from mrnetlib.files import InputError
 
 
@@ -66,6 +66,29 @@ def test_the_inventory_has_every_exam_once_and_survives_the_file(exams_folder, t
     assert inventory["sha256_axial"].is_unique
     intake.write_inventory(tmp_path / "exams.csv", inventory)
     pd.testing.assert_frame_equal(intake.read_inventory(tmp_path / "exams.csv"), inventory)
+
+
+def test_volumes_are_compared_with_the_inventory(exams_folder):
+    inventory = intake.take_inventory(exams_folder, 0.4, seed=3, progress=False)
+    intake.check_volumes(exams_folder, inventory)
+    path = layout.volume_path(exams_folder, "train", "axial", "0002")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"axial/0002\.npy: is not the volume that exams\.csv"):
+        intake.check_volumes(exams_folder, inventory)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("split", "trian"), ("acl", 2), ("slices_axial", 0), ("sha256_axial", "0"), ("exam", "0001")],
+)
+def test_an_inventory_that_cannot_be_is_refused(exams_folder, tmp_path, column, value):
+    inventory = intake.take_inventory(exams_folder, 0.4, seed=3, progress=False)
+    inventory.loc[3, column] = value
+    intake.write_inventory(tmp_path / "exams.csv", inventory)
+    with pytest.raises(InputError, match=rf"exams\.csv: exam \w+: {column} is '{value}'"):
+        intake.read_inventory(tmp_path / "exams.csv")
 
 
 def test_a_missing_inventory_says_what_to_run(tmp_path):

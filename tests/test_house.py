@@ -23,7 +23,7 @@ def drawer():
 def test_there_are_few_rooms_and_each_is_read_in_one_sitting():
     modules = [path for path in LIBRARY.glob("*.py") if path.stem != "__init__"]
     packages = [path.parent for path in LIBRARY.glob("*/__init__.py")]
-    assert len(modules) <= 9 and len(packages) <= 9
+    assert len(modules) <= 9 and len(packages) <= 10
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert {path: count for path, count in lengths.items() if count > LONGEST} == {}
 

@@ -89,7 +89,7 @@ def gather(folder: Path) -> tuple[int, str]:
     assert study.exams.is_dir() and study.weights_file("alexnet").is_file()
     runs = ["00_exams", "01_preprocessing", "03_fusion", "04_single_vs_multi_view"]
     runs += [f"02_per_plane_training_alexnet_{plane}" for plane in study.settings.planes]
-    noted = dict.fromkeys(("machine", "versions", "commit", "changed_since", "drawn_with"))
+    noted = dict.fromkeys(("machine", "versions", "commit", "changed_since"))
     for run in runs:
         note = {"run": run, "seconds": 1.0} | noted
         files.write_json(study.data / "runs" / f"{run}.json", note)

@@ -14,7 +14,7 @@ from rich.live import Live
 
 from mrnetlib import files, runner
 from mrnetlib.__main__ import main
-from mrnetlib.runner import NotebookError
+from mrnetlib.chain.execute import NotebookError
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
 from mrnetlib.training.progress import Step

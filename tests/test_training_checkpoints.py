@@ -72,14 +72,31 @@ def test_only_the_best_weights_stay_in_a_finished_checkpoint(tmp_path):
     assert torch.equal(kept["best"]["head.weight"], network.head.weight)
 
 
-def test_a_damaged_checkpoint_says_what_to_do(tmp_path):
+def test_a_damaged_checkpoint_is_named_and_its_training_begins_anew(tmp_path, capsys):
     path = tmp_path / "a.pt"
     with pytest.raises(InputError, match="Run notebook 02"):
         load_checkpoint(path)
     state_of(tiny_network(), path).add(row(1, 0.5))
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"a\.pt: not a whole checkpoint .* Delete it"):
-        state_of(tiny_network(), path)
+    whole = path.read_bytes()
+    place = whole.find(tiny_network().head.weight.detach().numpy().tobytes())
+    flipped = bytearray(whole)
+    flipped[place] ^= 1
+    for damaged in (whole[:-200], whole[: len(whole) // 2], bytes(flipped), b""):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"a\.pt: not whole, or damaged"):
+            load_checkpoint(path)
+        assert state_of(tiny_network(), path).rows == []
+        assert "a.pt: not whole" in capsys.readouterr().out
+
+
+def test_numbers_that_are_none_are_refused_by_their_name(tmp_path):
+    path = tmp_path / "a.pt"
+    checkpoints.save_tensors(path, {"layer": {"weight": torch.tensor([1.0, float("nan")])}})
+    with pytest.raises(InputError, match=r"a\.pt: layer\.weight holds NaN or infinity\. Mend it"):
+        checkpoints.read_tensors(path, "Mend it.")
+    checkpoints.save_tensors(path, {"weight": torch.ones(2)})
+    with pytest.raises(InputError, match="lacks best, identity"):
+        load_checkpoint(path)
 
 
 def test_a_full_disk_keeps_the_last_epoch(tmp_path):
@@ -100,7 +117,7 @@ def test_no_history_is_refused():
 def test_saved_tensors_come_back(tmp_path):
     content = {"a": torch.arange(5), "b": [1, "two", None]}
     checkpoints.save_tensors(tmp_path / "a.pt", content)
-    read = load_checkpoint(tmp_path / "a.pt")
+    read = checkpoints.read_tensors(tmp_path / "a.pt", "")
     assert torch.equal(read["a"], content["a"])
     assert read["b"] == content["b"]
 

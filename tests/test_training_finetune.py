@@ -162,6 +162,14 @@ def test_a_checkpoint_of_other_arithmetic_is_not_used(planted, tmp_path, capsys,
     assert "b.pt: of another training" in capsys.readouterr().out
 
 
+def test_a_checkpoint_of_other_code_is_not_used(planted, tmp_path, capsys, monkeypatch):
+    """A reader changes the loss and runs notebook 02 by hand: the networks are trained anew."""
+    trained(planted, checkpoint=tmp_path / "a.pt")
+    monkeypatch.setattr(finetune, "CODE", "another loss")
+    trained(planted, checkpoint=tmp_path / "a.pt")
+    assert "a.pt: of another training, begun anew" in capsys.readouterr().out
+
+
 def test_training_stops_when_the_tuning_loss_no_longer_falls(planted, monkeypatch):
     losses = iter([0.9, 0.5, 0.7, 0.6, 0.8, 0.1, 0.1])
     monkeypatch.setattr(finetune, "loss_of", planned_losses(losses))
@@ -253,7 +261,8 @@ def test_one_class_alone_cannot_be_learned():
 
 
 def test_a_training_that_diverges_is_one_clear_error(planted, tmp_path):
-    with pytest.raises(InputError, match="Lower learning_rate"):
+    said = r"epoch \d+, step \d+ of \d+: .* sagittal exam\(s\) \d{4}.*\. Lower learning_rate"
+    with pytest.raises(InputError, match=said):
         trained(planted, changed(learning_rate=1e30), checkpoint=tmp_path / "a.pt")
 
 

@@ -43,13 +43,13 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
 
 def test_what_are_no_weights_is_refused(tmp_path):
     backbone = tiny_network().backbone
-    with pytest.raises(InputError, match=r"a\.pt not found"):
+    with pytest.raises(InputError, match=r"a\.pt: not found"):
         load_file(backbone, tmp_path / "a.pt")
     (tmp_path / "b.pt").write_text("no weights")
-    with pytest.raises(InputError, match=r"b\.pt: not a file of weights"):
+    with pytest.raises(InputError, match=r"b\.pt: not whole, or damaged"):
         load_file(backbone, tmp_path / "b.pt")
     torch.save(backbone, tmp_path / "c.pt")  # a pickled module runs code when it is read
-    with pytest.raises(InputError, match=r"c\.pt: not a file of weights"):
+    with pytest.raises(InputError, match=r"c\.pt: not whole, or damaged"):
         load_file(backbone, tmp_path / "c.pt")
     torch.save(torch.zeros(3), tmp_path / "d.pt")
     with pytest.raises(InputError, match=r"d\.pt: holds a Tensor"):

@@ -194,7 +194,7 @@ def test_a_subset_without_both_classes_is_refused_by_name(study, head):
 
 def test_banks_without_standardization_are_the_exams_as_they_came(study):
     raw = recipes.not_standardized(study)
-    bank = banks.ExamBank.open(raw.banks, "test", "sagittal", verify=True)
+    bank = banks.ExamBank.open(raw.banks, "test", "sagittal")
     volume = layout.read_volume(layout.volume_path(study.exams, "test", "sagittal", bank.exams[0]))
     np.testing.assert_array_equal(bank.exam(0).numpy(), volume)
 

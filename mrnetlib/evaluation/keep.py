@@ -7,26 +7,24 @@ the trained networks, which are large, those that ``keep_models`` names are copi
 """
 
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mrnetlib.chain import rounds
 from mrnetlib.evaluation.verify import MODELS, STUDY, names_in, rule_of
 from mrnetlib.files import InputError, for_everyone
-from mrnetlib.study import Study, lineage
+from mrnetlib.study import Study, is_taken, wanted_of_parents
 
 
 def is_finished(study: Study, extra: str | None = None) -> bool:
-    """Whether the chain finds nothing to do for a study, or for one of `mrnetlib.names.EXTRAS`: no
-    file is missing, no setting has changed, and no code of a step."""
-    command = [sys.executable, "-m", "mrnetlib", "study", study.name, "--dry-run"]
-    command += [f"--{extra}"] if extra else []
-    done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    return done.returncode == 0 and said.count("Nothing to be done") == len(lineage(study))
+    """Whether the chain finds nothing to do for a study, or for one of `mrnetlib.names.EXTRAS`, and
+    for what it takes over: nothing is missing, and all was made from today's settings, code,
+    versions and files."""
+    parents = [rounds.plan(parent, (), files) for parent, files, _ in wanted_of_parents(study)]
+    own = rounds.plan(study, [extra] if extra else [])
+    return is_taken(study) and not any([own, *parents])
 
 
 def keep(study: Study, extras: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -1,18 +1,20 @@
 """`ExamBank`: the slices of all exams of one plane and split, laid end to end in one file.
 
 ``<split>_<plane>.npy`` holds uint8 (S, H, W), the slices of all exams one after the other;
-``<split>_<plane>.json`` says where each exam begins, its labels, and the file's checksum. A bank
-is a memory map until `ExamBank.resident` puts it on a GPU, where training then never waits for a
-disk.
+``<split>_<plane>.json`` says where each exam begins, its labels, and both files' checksums, which
+are compared wherever a bank is opened. It is a memory map until `ExamBank.resident` puts it on a
+GPU, where training then never waits for a disk.
 """
 
 import hashlib
+import json
 import mmap
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,9 @@ import torch
 
 from mrnetlib.files import InputError, read_json, sha256, write_json, written_whole
 from mrnetlib.names import TASKS
+
+#: What to do about a bank that cannot be used.
+AGAIN = "Run notebook 01_preprocessing again."
 
 
 def bank_path(folder: Path, split: str, plane: str) -> Path:
@@ -45,7 +50,7 @@ def write_bank(
 
     Parameters
     ----------
-    exams : rows of ``exams.csv`` of this split, in the order of `volumes`.
+    exams : rows of ``exams.csv`` of this split, in the order of `volumes`, each exam once.
     volumes : uint8 (S, size, size) arrays, S as ``slices_<plane>`` says.
     """
     if exams.empty:
@@ -71,6 +76,11 @@ def write_bank(
                         f"exam {exam}, {plane}: {volume.dtype} {volume.shape}, expected uint8 "
                         f"{(int(length), *size)}. Run notebook 00_exams again."
                     )
+                if volume.min() == volume.max():
+                    raise InputError(
+                        f"exam {exam}, {plane}: every pixel is {volume.flat[0]} on the standard "
+                        "scale. Mend its volume, or take the exam out of the label files."
+                    )
                 file.write(np.ascontiguousarray(volume).data)
                 histogram += np.bincount(volume.ravel(), minlength=256)
         checksum = sha256(temporary)
@@ -86,7 +96,45 @@ def write_bank(
         "std": float(np.sqrt((histogram * (values - mean) ** 2).sum() / total)),
         "sha256": checksum,
     }
-    write_json(path.with_suffix(".json"), manifest)
+    write_json(path.with_suffix(".json"), manifest | {"manifest_sha256": _own_digest(manifest)})
+
+
+def _own_digest(manifest: dict[str, Any]) -> str:
+    """SHA-256 of what a manifest says, but for this digest itself."""
+    said = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """A bank's manifest, refused where it is not as it was written or says what cannot be."""
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("manifest_sha256") != _own_digest(manifest):
+        raise InputError(f"{path}: damaged or changed, not as it was written. {AGAIN}")
+    exams, labels = manifest["exams"], manifest["labels"]
+    for task, values in labels.items():
+        for exam, value in zip(exams, values, strict=True):
+            if value not in (0, 1):
+                raise InputError(
+                    f"{path}: exam {exam} has {task} {value}, expected 0 or 1. {AGAIN}"
+                )
+    twice = [exam for exam, count in Counter(exams).items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: exam {twice[0]} is listed twice. {AGAIN}")
+    return manifest
+
+
+def _check_pixels(
+    path: Path, array: np.ndarray, spans: np.ndarray, manifest: dict[str, Any]
+) -> None:
+    """Refuse pixels that no picture has, or whose mean is not the one that was written."""
+    total = 0
+    for exam, (first, last) in zip(manifest["exams"], spans, strict=True):
+        slices = array[first:last]
+        if slices.min() == slices.max():
+            raise InputError(f"{path}: every pixel of exam {exam} is {slices.flat[0]}. {AGAIN}")
+        total += int(slices.sum(dtype=np.int64))
+    if not np.isclose(total / array.size, manifest["mean"], rtol=1e-9):
+        raise InputError(f"{path}: its mean is not the {manifest['mean']} of its manifest. {AGAIN}")
 
 
 @dataclass(frozen=True)
@@ -138,27 +186,38 @@ class ExamBank:
     mapping: mmap.mmap | None = None
 
     @classmethod
-    def open(cls, folder: Path, split: str, plane: str, verify: bool = False) -> "ExamBank":
-        """Open a bank as a memory map; `verify` also compares its SHA-256."""
+    def open(cls, folder: Path, split: str, plane: str) -> "ExamBank":
+        """Open a bank as a memory map, its pixels and its manifest checked.
+
+        Raises
+        ------
+        InputError
+            Naming the file that is missing, not whole or not as it was written, and the exam where
+            it is about one: a label other than 0 and 1, an exam twice, one grey value everywhere.
+        """
         path = bank_path(folder, split, plane)
-        manifest = read_json(path.with_suffix(".json"))
+        manifest = _read_manifest(path.with_suffix(".json"))
         try:
             # Copy-on-write keeps the file safe and spares torch a warning on read-only arrays.
-            array = np.load(path, mmap_mode="c", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(
-                f"{path}: not a whole bank ({error}). Run notebook 01_preprocessing again."
-            ) from None
+            array = np.lib.format.open_memmap(path, mode="c")
+        except Exception as error:  # NumPy's own reading of the header has many
+            raise InputError(f"{path}: not a whole bank ({error}). {AGAIN}") from None
         offsets = np.array(manifest["offsets"], np.int64)
-        damaged = array.dtype != np.uint8 or array.ndim != 3 or len(array) != offsets[-1]
-        if damaged or (verify and sha256(path) != manifest["sha256"]):
+        if array.dtype != np.uint8 or array.ndim != 3 or len(array) != offsets[-1]:
             raise InputError(
                 f"{path}: {array.dtype} {array.shape} is not what its manifest says (uint8, "
-                f"{offsets[-1]} slices, SHA-256 {manifest['sha256'][:8]}...). "
-                "Run notebook 01_preprocessing again."
+                f"{offsets[-1]} slices). {AGAIN}"
+            )
+        if sha256(path) != manifest["sha256"]:
+            raise InputError(
+                f"{path}: damaged, its SHA-256 is not the {manifest['sha256'][:8]}... of its "
+                f"manifest. {AGAIN}"
             )
         labels = pd.DataFrame(manifest["labels"], index=manifest["exams"])
         spans = np.stack([offsets[:-1], offsets[1:]], axis=1)
+        _check_pixels(path, array, spans, manifest)
+        if hasattr(mmap, "MADV_DONTNEED"):
+            array.base.madvise(mmap.MADV_DONTNEED)  # read once, and not this process's memory
         rest = [manifest[key] for key in ("mean", "std", "sha256")]
         slices, mapping = torch.from_numpy(array), array.base
         return cls(plane, split, slices, spans, manifest["exams"], labels, *rest, mapping)

@@ -5,6 +5,7 @@ three splits, one linear window per plane where intensities are not standardized
 a folder of exams was made of, so that it is made again when that has changed.
 """
 
+import io
 import json
 import shutil
 from collections.abc import Iterable
@@ -16,8 +17,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from mrnetlib.exams.layout import check_contrast, read_labels, read_volume, volume_path
-from mrnetlib.files import InputError, read_json, sha256, write_csv, write_json
-from mrnetlib.names import MRNET_FOLDERS, PLANES, TASKS
+from mrnetlib.files import InputError, read_json, read_text, sha256, write_csv, write_json
+from mrnetlib.names import MRNET_FOLDERS, PLANES, SPLITS, TASKS
 
 #: The white level of volumes that are bytes already.
 UINT8 = 255.0
@@ -93,11 +94,64 @@ def write_inventory(path: Path, inventory: pd.DataFrame) -> None:
     write_csv(path, inventory)
 
 
+#: What the columns of ``exams.csv`` hold; others do not matter.
+INVENTORY = {
+    "exam": r"\S+",
+    "split": "|".join(SPLITS),
+    **dict.fromkeys(TASKS, "[01]"),
+    **{f"slices_{plane}": r"[1-9]\d{0,5}" for plane in PLANES},
+    "size": r"[1-9]\d{0,4}",
+    **{f"sha256_{plane}": "[0-9a-f]{64}" for plane in PLANES},
+}
+
+
 def read_inventory(path: Path) -> pd.DataFrame:
-    """Read ``exams.csv``; exam numbers stay text ("0000")."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: not found. Run notebook 00_exams first.")
-    return pd.read_csv(path, dtype={"exam": str})
+    """Read ``exams.csv``; exam numbers stay text ("0000").
+
+    Raises
+    ------
+    InputError
+        For a file that is missing or no CSV, a missing column, an exam twice, and a split, a label,
+        a number of slices or a checksum that cannot be.
+    """
+    remedy = "Run notebook 00_exams, which writes it."
+    text = read_text(path, remedy, latin=False)
+    try:
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except ValueError as error:  # empty, ragged
+        raise InputError(f"{path}: not a readable CSV ({error}). {remedy}") from None
+    for column, form in INVENTORY.items():
+        if column not in table:
+            raise InputError(f"{path}: no column {column}. {remedy}")
+        odd = ~table[column].astype(str).str.fullmatch(form)
+        odd |= table.duplicated(column) if column == "exam" else False
+        if odd.any():
+            row = table[odd].iloc[0]
+            raise InputError(
+                f"{path}: exam {row['exam']}: {column} is '{row[column]}' or is there twice, "
+                f"expected {form}. {remedy}"
+            )
+    numbers = [name for name in INVENTORY if name in TASKS or name.startswith(("slices", "size"))]
+    return table.astype(dict.fromkeys(numbers, int))
+
+
+def check_volumes(folder: Path, inventory: pd.DataFrame) -> None:
+    """Compare all volumes of a folder with an inventory's checksums.
+
+    Raises
+    ------
+    InputError
+        For the first volume that is missing or not the one that was counted.
+    """
+    for row in inventory.itertuples():
+        for plane in PLANES:
+            path = volume_path(folder, row.split, plane, row.exam)
+            read_volume(path)
+            if sha256(path) != getattr(row, f"sha256_{plane}"):
+                raise InputError(
+                    f"{path}: is not the volume that exams.csv tells of: damaged, or another one "
+                    "since. Put the right one back, or run notebook 00_exams again."
+                )
 
 
 def white_level(volumes: Iterable[np.ndarray]) -> float:

@@ -102,7 +102,7 @@ def read_volume(path: Path) -> np.ndarray:
         raise InputError(
             f"{path}: not found. Every exam needs the three planes {', '.join(PLANES)}."
         ) from None
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # NumPy's own reading of the header has many
         raise InputError(
             f"{path}: not a whole .npy file ({error}). Copy it again from its source."
         ) from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 from pathlib import Path
 from time import monotonic
 
@@ -16,6 +17,9 @@ from mrnetlib.files import InputError, code_digest, written_whole
 #: SHA-256 of what this package and the reading of banks do: what another one has trained is not
 #: taken for its own. Computed at the import, for files may change while a notebook goes on.
 CODE = code_digest(Path(__file__).parent, Path(banks.__file__))
+
+#: What a checkpoint holds.
+PARTS = {"identity", "rows", "best", "network", "optimizer"}
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -38,17 +42,67 @@ def save_tensors(path: Path, content: dict) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def load_checkpoint(path: Path) -> dict:
-    """Read a checkpoint; `InputError` for one that is missing or not whole."""
+def read_tensors(path: Path, remedy: str) -> dict:
+    """What a file of tensors holds, every byte of it checked.
+
+    The sum that torch writes beside each part, and does not look at again, has to fit, and every
+    number has to be finite.
+
+    Parameters
+    ----------
+    remedy : what to do about a file that cannot be used: a sentence.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, not whole, damaged, no dict, or holds NaN or infinity.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if zipfile.is_zipfile(path):  # torch's older format has no sums
+            with zipfile.ZipFile(path) as parts:
+                odd = parts.testzip()
+            if odd:
+                raise ValueError(f"its part {odd} does not fit its checksum")
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: not found. Run notebook 02_per_plane_training first.") from None
+        raise InputError(f"{path}: not found. {remedy}") from None
     except Exception as error:
-        raise InputError(
-            f"{path}: not a whole checkpoint ({type(error).__name__}). Delete it; this training "
-            "then starts again."
-        ) from None
+        why = (
+            f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            if str(error)
+            else str(type(error).__name__)
+        )
+        raise InputError(f"{path}: not whole, or damaged ({why[:200]}). {remedy}") from None
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise InputError(f"{path}: holds a {kind}, expected a dict of tensors. {remedy}")
+    name = _not_finite(content)
+    if name:
+        raise InputError(f"{path}: {name} holds NaN or infinity. {remedy}")
+    return content
+
+
+def _not_finite(content: dict, inside: str = "") -> str | None:
+    """The name of the first tensor, at any depth, that holds NaN or infinity."""
+    for key, value in content.items():
+        name = f"{inside}{key}"
+        if isinstance(value, dict):
+            found = _not_finite(value, f"{name}.")
+            if found:
+                return found
+        elif isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+            return name
+    return None
+
+
+def load_checkpoint(path: Path) -> dict:
+    """Read a checkpoint; `InputError` for one that is missing, not whole, or not a training's."""
+    missing = not Path(path).is_file()
+    remedy = "Run notebook 02_per_plane_training" + (" first." if missing else ": it starts again.")
+    content = read_tensors(path, remedy)
+    if not content.keys() >= PARTS:
+        raise InputError(f"{path}: lacks {', '.join(sorted(PARTS - content.keys()))}. {remedy}")
+    return content
 
 
 class TrainingState:
@@ -80,7 +134,11 @@ class TrainingState:
             self._resume()
 
     def _resume(self) -> None:
-        saved = load_checkpoint(self.checkpoint)
+        try:
+            saved = load_checkpoint(self.checkpoint)
+        except InputError as reason:
+            print(f"{reason} Begun anew")
+            return
         if saved["identity"] != self.identity:
             print(f"{Path(self.checkpoint).name}: of another training, begun anew")
             return

@@ -7,6 +7,7 @@ no longer gain.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -109,7 +110,26 @@ def train_epoch(
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-    return torch.stack(losses).mean().item()
+    found = torch.stack(losses)
+    refuse_diverged(bank, steps, found, epoch)
+    return found.mean().item()
+
+
+def refuse_diverged(
+    bank: ExamBank, steps: Sequence[torch.Tensor], losses: torch.Tensor, epoch: int
+) -> None:
+    """An `InputError` that names the first step of an epoch whose loss is no number, and its exams.
+
+    Asked once an epoch, for every question to a GPU waits for it.
+    """
+    odd = (~losses.isfinite()).nonzero().flatten().tolist()
+    if odd:
+        exams = ", ".join(bank.exams[index] for index in steps[odd[0]].tolist())
+        raise InputError(
+            f"epoch {epoch}, step {odd[0] + 1} of {len(steps)}: the training loss is "
+            f"{losses[odd[0]].item()} for {bank.plane} exam(s) {exams}. Lower learning_rate, and "
+            "look at these exams."
+        )
 
 
 def fit(

@@ -19,11 +19,11 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from mrnetlib.exams.banks import ExamBank
-from mrnetlib.files import write_csv
+from mrnetlib.files import InputError, write_csv
 from mrnetlib.settings import Settings, values_of
 from mrnetlib.study import Study
 from mrnetlib.training import augment
-from mrnetlib.training.checkpoints import CODE, load_checkpoint, save_tensors
+from mrnetlib.training.checkpoints import CODE, read_tensors, save_tensors
 from mrnetlib.training.devices import arithmetic, autocast, use_machine
 from mrnetlib.training.finetune import seed_of
 from mrnetlib.training.networks import check_image_size, count_features
@@ -266,8 +266,12 @@ def _is_made_from(path: Path, wanted: dict[str, Any]) -> bool:
     """Whether a file of weights was made from what is wanted; says what differs if not."""
     if not path.is_file():
         return False
-    found = load_checkpoint(path).get(MADE_FROM)
-    if found is None:
+    try:
+        found = read_tensors(path, "Made anew.").get(MADE_FROM)
+    except InputError as reason:
+        print(reason)
+        return False
+    if not isinstance(found, dict):
         print(f"{path.name}: does not say what it was pretrained from, made anew")
         return False
     differing = [name for name, value in wanted.items() if found.get(name) != value]

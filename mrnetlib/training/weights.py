@@ -7,6 +7,7 @@ import torchvision
 from torch import Tensor, nn
 
 from mrnetlib.files import InputError
+from mrnetlib.training.checkpoints import read_tensors
 from mrnetlib.training.networks import AFFINE, GreyConv2d, without_classifier
 from mrnetlib.training.obtain import fetch_torchvision
 
@@ -50,20 +51,10 @@ def expect_imagenet_channels(backbone: nn.Module) -> None:
 
 def load_file(backbone: nn.Module, path: Path) -> None:
     """Load a backbone's weights from a file, in place: torchvision's, or this study's own."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"weights: {path} not found. Give a file, 'imagenet' or 'none'.") from None
-    except Exception as error:
-        raise InputError(
-            f"{path}: not a file of weights alone ({type(error).__name__}). Save a state_dict "
-            "with torch.save."
-        ) from None
-    if not isinstance(state, dict):
-        raise InputError(
-            f"{path}: holds a {type(state).__name__}, expected a state_dict. Save one with "
-            "torch.save."
-        )
+    remedy = (
+        "Give a file of weights alone, a state_dict saved with torch.save, 'imagenet' or 'none'."
+    )
+    state = read_tensors(path, remedy)
     load_state(backbone, state, str(path))
 
 
@@ -74,7 +65,8 @@ def load_state(backbone: nn.Module, state: dict[str, Tensor], source: str) -> No
     # Batch norm's counter is absent from old files and no part of the function.
     own = {k: v for k, v in backbone.state_dict().items() if not k.endswith("_tracked")}
     missing = [name for name in own if name not in state]
-    wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
+    shapes = {name: getattr(value, "shape", None) for name, value in state.items()}
+    wrong = [name for name in own if name in state and own[name].shape != shapes[name]]
     if missing or wrong:
         raise InputError(
             f"{source}: does not fit the architecture ({len(missing)} tensors missing, "
