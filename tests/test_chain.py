@@ -84,6 +84,7 @@ def finished(tmp_path_factory):
     for name in LIBRARY:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, project / name)
+    shutil.copy(ROOT / "Snakefile", project)
     for plane in ("axial", "coronal", "sagittal"):
         write_text(project / "mine" / "train" / plane / "0000.npy", plane)
     write_text(project / "mine" / "train-acl.csv", "0000,1\n")
@@ -296,7 +297,7 @@ CASES = {
     "the results deleted": (deleted(RESULTS), ALL, "missing"),
     "a run's note deleted": (deleted(f"{DATA}/runs/03_fusion.json"), {"03_fusion"}, "runs/03"),
     "a record deleted": (
-        deleted(f"{DATA}/made/04_single_vs_multi_view.json"), {"04_single_vs_multi_view"}, "not",
+        deleted(f"{DATA}/made/04_single_vs_multi_view.json"), COMPARED, "not",
     ),
     # Damaged, or changed by hand: the file that is meant, not its neighbour.
     "a bit of a bank": (
@@ -412,7 +413,6 @@ def test_snakemake_runs_the_steps_whose_notes_were_removed_and_no_other(project)
     (project / "data" / "made" / "exams.csv").touch()
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--nolock"]
     command += ["--rerun-triggers", "software-env", "--config", "study=studies/made.yaml"]
-    shutil.copy(ROOT / "Snakefile", project)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "1000"}
     done = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False
@@ -420,7 +420,9 @@ def test_snakemake_runs_the_steps_whose_notes_were_removed_and_no_other(project)
     assert done.returncode == 0, done.stderr[-2000:]
     said = (done.stdout + done.stderr).partition("Job stats:")[2].partition("\ntotal")[0]
     rows = [line.split() for line in said.splitlines() if len(line.split()) == 2]
-    assert {rule for rule, count in rows if count.isdigit()} == {"all", "fusion", "pretraining"}
+    assert {rule for rule, count in rows if count.isdigit()} == {
+        *("all", "fusion", "pretraining", "provenance")
+    }
 
 
 def test_a_study_that_fuses_otherwise_takes_over_all_networks(project):

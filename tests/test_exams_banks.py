@@ -177,8 +177,8 @@ def test_an_exam_of_one_grey_value_enters_no_bank(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda found: found["labels"]["acl"].__setitem__(0, 7), "exam 0000 has acl 7"),
-        (lambda found: found["exams"].__setitem__(1, found["exams"][0]), "exam 0000 is listed twi"),
+        (lambda found: found["labels"]["acl"].__setitem__(0, 7), "exam 0001 has acl 7"),
+        (lambda found: found["exams"].__setitem__(1, found["exams"][0]), "exam 0001 is listed twi"),
     ],
 )
 def test_a_manifest_that_says_what_cannot_be_is_refused_though_it_fits_itself(folder, change, said):
@@ -208,7 +208,7 @@ def test_a_bank_of_zeros_is_refused_whatever_its_manifest_says(folder):
     found = files.read_json(path.with_suffix(".json")) | {"sha256": files.sha256(path)}
     found["manifest_sha256"] = banks._own_digest(found)
     files.write_json(path.with_suffix(".json"), found)
-    with pytest.raises(InputError, match=r"train_axial\.npy: every pixel of exam 0000 is 0"):
+    with pytest.raises(InputError, match=r"train_axial\.npy: every pixel of exam 0001 is 0"):
         ExamBank.open(folder / "banks", "train", "axial")
 
 

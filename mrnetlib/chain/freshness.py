@@ -247,10 +247,10 @@ def recorded(study: Study, run: str) -> Iterator[None]:
         yield
         return
     with locked(running_path(study, run), lambda who: f"{run}: {who} is running it. Wait for it."):
-        record_path(study, run).unlink(missing_ok=True)
         sums = Checksums(study)
         content = made_from(study, step, sums)
         content["inputs"] = checked_inputs(study, step, known, sums)
+        record_path(study, run).unlink(missing_ok=True)  # from here on it holds no more
         yield
         _make_newer(study, step)
         content["made"] = {name: sums.of(name, anew=True) for name in step.made()}
