@@ -132,7 +132,7 @@ def judge(
     """
     verdict, record = Verdict(step), records[step.run]
     gone = [name for name in step.made() if not (study.root / name).exists()]
-    if len(gone) == len(step.made()) or (record is None and gone):
+    if record is None and gone:
         verdict.note("missing", NOT_MADE, True)
         return verdict
     for name in gone:
