@@ -188,38 +188,21 @@ rule lab_provenance:
     shell: "{MRNETLIB:q} provenance --of lab --study {STUDY.name:q} {input:q}"
 
 
-# From here on: what `make looks` adds, for exams whose lesions are known.
+# What `make looks` adds, for exams whose lesions are known. Nothing above depends on it.
 
 rule looks:
-    input:
-        rules.all.input,
-        f"{RESULTS}/looks/provenance.json",
-        f"{RESULTS}/looks/summary.md",
+    input: all_of("looks"),
 
 
 rule looks_notebook:
-    input:
-        every(PREDICTIONS),
-        every(FUSED),
-        all_banks(),
-    output:
-        multiext(f"{RESULTS}/looks", ".csv", "_removed.csv"),
-        f"{RESULTS}/looks/summary.md",
-        figures("looks_controls", "looks_planes", "looks_cases", "looks_removed",
-            "looks_severity"),
-        f"{DATA}/runs/07_where_the_networks_look.json",
-        f"{RESULTS}/07_where_the_networks_look.html",
-    params:
-        settings("exams", "training", "fusion"),
-        code("07_where_the_networks_look", "training", "phantom", "exams/intensity", "fusion",
-            *(f"reading/{name}" for name in ("evidence", "gradcam", "looks", "removed", "scores"))),
-        drawing(),
+    input: read_by("looks_notebook"),
+    output: made_by("looks_notebook"),
     resources: gpu=MAY_USE_GPU,
     threads: workflow.cores
     shell: "{NOTEBOOK:q} 07_where_the_networks_look"
 
 
 rule looks_provenance:
-    input: f"{DATA}/runs/07_where_the_networks_look.json",
-    output: f"{RESULTS}/looks/provenance.json",
+    input: read_by("looks_provenance"),
+    output: made_by("looks_provenance"),
     shell: "{MRNETLIB:q} provenance --of looks --study {STUDY.name:q} {input:q}"

@@ -140,8 +140,42 @@ def lab_steps(study: Study) -> list[Step]:
     return [lab_notebook(study)]
 
 
+def looks_notebook(study: Study) -> Step:
+    """Notebook 07: where the networks look, and where the lesions are."""
+    run, results = "07_where_the_networks_look", ("looks.csv", "looks_removed.csv")
+    pictures = ("controls", "planes", "cases", "removed", "severity")
+    parts = ("evidence", "gradcam", "looks", "removed", "scores")
+    return Step(
+        "looks_notebook",
+        run,
+        (*networks(study), *fused(study), *banks(study, study.settings.planes)),
+        (
+            *in_results(study, *results, "looks/summary.md", f"{run}.html"),
+            *figures(study, *(f"looks_{name}" for name in pictures)),
+            note(study, run),
+        ),
+        (),
+        ("exams", "training", "fusion"),
+        (
+            *(run, "training", "phantom", "exams/intensity", "fusion"),
+            *(f"reading/{part}" for part in parts),
+        ),
+        (*LEARNING, "scipy", "pandas"),
+        draws=True,
+    )
+
+
+def looks_steps(study: Study) -> list[Step]:
+    """The step that only the looks add."""
+    return [looks_notebook(study)]
+
+
 #: The steps that each of `mrnetlib.names.EXTRAS` adds.
-ADDED: dict[str, Callable[[Study], list[Step]]] = {"choices": choice_steps, "lab": lab_steps}
+ADDED: dict[str, Callable[[Study], list[Step]]] = {
+    "choices": choice_steps,
+    "lab": lab_steps,
+    "looks": looks_steps,
+}
 
 
 def gathered(study: Study, name: str, of: list[Step] | None = None) -> Step:

@@ -15,6 +15,7 @@ from mrnetlib.chain.extras import (
     choices_preparation,
     gathered,
     lab_notebook,
+    looks_notebook,
     retraining,
 )
 from mrnetlib.chain.step import (
@@ -211,7 +212,7 @@ RULES: dict[str, Callable[..., Step]] = {
     step.__name__: step
     for step in (
         exams, preprocessing, pretraining, training, fusion, comparison, models, provenance,
-        choices_preparation, retraining, choices_notebook, lab_notebook,
+        choices_preparation, retraining, choices_notebook, lab_notebook, looks_notebook,
     )
 }  # fmt: skip
 RULES |= {f"{name}_provenance": partial(gathered, name=name) for name in ADDED}
