@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= phantom
 BIN := .venv/bin
 
-.PHONY: help study choices looks lab-results verify keep test test-browser test-folders lab book wheels bench lint clean
+.PHONY: help study choices looks lab-results verify keep test test-browser test-folders lab book wheels bench lint clean audit test-slurm kill-points
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,16 @@ bench: .venv/ready ## measure speed and what settings bring, after a study; resu
 	$(BIN)/python -m benchmarks.recipe --study $(STUDY) --json results/benchmarks/recipe.json
 	$(BIN)/python -m benchmarks.flip --study $(STUDY) --json results/benchmarks/flip.json
 	$(BIN)/python -m benchmarks.starting_weights --study $(STUDY)
+
+audit: .venv/ready ## ask which pinned versions have known vulnerabilities (needs a network)
+	$(BIN)/python docs/audit.py
+
+test-slurm: .venv/ready ## a chain through a real Slurm on this machine (Debian: slurm-wlm, munge)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
+	MRNETLIB_SLURM=1 $(BIN)/python -m pytest -s tests/test_slurm.py
+
+kill-points: .venv/ready ## kill studies and trainings at seeded moments; compare bytes
+	$(BIN)/python -m benchmarks.kill_points --json results/benchmarks/kill_points.json
 
 lint: .venv/ready ## check style and the notebooks' format
 	$(BIN)/python -m ruff check .

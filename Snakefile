@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mrnetlib import study as studies
 from mrnetlib.chain import steps
+from mrnetlib.chain.cluster import gpus
 
 # The file rather than the name, which may be 007: Snakemake takes that for a number.
 NAME = config.get("study", "phantom").removeprefix("studies/").removesuffix(".yaml")
@@ -30,10 +31,10 @@ NOTEBOOK = [*MRNETLIB, "notebook", "--study", STUDY.name]
 
 _, TAKEN_OVER = studies.taken_over(STUDY)
 
-# Trainings that may find a GPU take turns on it; on a CPU there are as many as the cores allow.
+# Each training that may find a GPU gets one of its own; on a CPU there are as many as cores allow.
 MAY_USE_GPU = int(SETTINGS.device != "cpu")
-TRAINING_THREADS = SETTINGS.threads or workflow.cores
-workflow.global_resources.setdefault("gpu", 1)
+TRAINING_THREADS = SETTINGS.threads or workflow.cores or 1
+workflow.global_resources.setdefault("gpu", max(1, len(gpus()) if MAY_USE_GPU else 1))
 UNIT = "{architecture}", "{plane}"
 
 

@@ -10,11 +10,13 @@ a number (seconds, gigabytes, lines of code, an AUC) and stands outside of marks
 
 import argparse
 import ast
+import importlib.util
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -192,6 +194,26 @@ def of_the_exercises() -> dict[str, str]:
     return {f"exercise {name}": words.get(name, UNMEASURED) for name in names}
 
 
+def of_the_kills() -> dict[str, str]:
+    """How many kill points were tried, and what came of them."""
+    path, found = RESULTS / "benchmarks" / "kill_points.json", {}
+    counts = read_json(path) if path.is_file() else {}
+    for kind in ("studies", "trainings"):
+        part = counts.get(kind, {})
+        found[f"kill points of {kind}"] = str(part.get("points", UNMEASURED))
+        found[f"killed {kind}"] = str(part.get("runs", UNMEASURED))
+        found[f"killed {kind}, the same bytes"] = str(part.get("same_bytes", UNMEASURED))
+    return found
+
+
+def beside(name: str) -> ModuleType:
+    """Another script of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def is_speed(part: Any) -> bool:
     """Whether this part of a benchmark's file is an architecture's."""
     return isinstance(part, dict) and "of_limit" in part
@@ -204,6 +226,8 @@ def numbers() -> dict[str, str]:
     code = {f"lines of {part}": f"{round(count, -2):,}" for part, count in sizes().items()}
     return (
         code
+        | beside("scale").numbers()
+        | of_the_kills()
         | of_the_run()
         | of_the_settings()
         | of_the_knees()

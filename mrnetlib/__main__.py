@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         words = {"dest": "extras", "default": [], "help": f"also {about.purpose}"}
         add(f"--{extra}", action="append_const", const=extra, **words)
     add("--verbose", action="store_true", help="show what Snakemake and all jobs print")
+    add("--profile", type=Path, help="Snakemake's, for a cluster, as profiles/slurm")
 
     verify = commands.add_parser("verify", help="compare a finished run with the kept results")
     verify.set_defaults(run=_verify)
@@ -117,7 +118,7 @@ def _study(arguments: argparse.Namespace) -> int:
         _ = chosen.exams  # a study without its folder fails here, not an hour later
     from mrnetlib import runner
 
-    options = ("extras", "cores", "dry_run", "verbose")
+    options = ("extras", "cores", "dry_run", "verbose", "profile")
     return runner.run_study(chosen, **{name: getattr(arguments, name) for name in options})
 
 

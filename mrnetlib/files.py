@@ -33,20 +33,23 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, renamed to `path` only when the block succeeds.
 
     Whatever ends the block early (an exception, a full disk, Ctrl-C) leaves `path` as it was
-    and removes the temporary file.
+    and removes the temporary file. What a killed process leaves has a free lock, by which
+    `mrnetlib.chain.place.sweep` finds it.
     """
     path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
+        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}-", path.parent)
         temporary = Path(name)
-        yield temporary
-        for_everyone(temporary, 0o666)
-        temporary.replace(path)
+        with open(handle, "rb") as file:  # noqa: PTH123 - a handle, whose lock says it is in use
+            if os.name == "nt":
+                file.close()  # Windows renames no open file
+            else:
+                lock_file(file)
+            yield temporary
+            for_everyone(temporary, 0o666)
+            temporary.replace(path)
     except OSError as error:
         why, advice = error.strerror or str(error), "Choose another folder"
         if error.errno in (None, errno.ENOSPC, errno.EDQUOT) and _is_full(path.parent, error):
@@ -178,22 +181,15 @@ def refuse_read_only(*folders: Path) -> None:
 def locked(path: Path, refused: Callable[[str], str]) -> Iterator[BinaryIO]:
     """Hold a lock file; the system frees it when this process ends, however it does.
 
-    Parameters
-    ----------
-    refused : what to say where another process holds it, from words that say who that is.
-
-    Raises
-    ------
-    InputError
-        Where another process holds it, or its folder cannot be written.
+    `refused` makes what to say from words for who holds it: an `InputError`, where another process
+    does. It is one, too, if the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _held(path)
+        file = held(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
     if file is None:
-        # It may have ended just now.
         raise InputError(refused(holder(path) or "process unknown"))
     try:
         file.truncate(0)
@@ -212,7 +208,7 @@ def holder(path: Path) -> str | None:
     """Who holds a lock file, in words; None where nobody does."""
     try:
         with Path(path).open("r+b") as file:
-            if _lock(file):
+            if lock_file(file):
                 return None  # and closing the file frees it again
         text = path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -228,11 +224,11 @@ def _this_process() -> str:
     return f"{os.getpid()} of {user} on {platform.node()} since {since}"
 
 
-def _held(path: Path) -> BinaryIO | None:
-    """The lock file, open and locked; None where another process has it."""
+def held(path: Path) -> BinaryIO | None:
+    """A file, made where there is none, open and locked; None where another process has it."""
     while True:
         file = path.open("a+b")
-        if not _lock(file):
+        if not lock_file(file):
             file.close()
             return None
         with contextlib.suppress(FileNotFoundError):
@@ -241,7 +237,8 @@ def _held(path: Path) -> BinaryIO | None:
         file.close()  # who held it has removed it since; what we hold is not what others see
 
 
-def _lock(file: BinaryIO) -> bool:
+def lock_file(file: BinaryIO, unknown: bool = True) -> bool:
+    """Whether this process now holds a file's lock; `unknown` where the file system has none."""
     try:
         import fcntl
     except ImportError:
@@ -258,7 +255,7 @@ def _lock(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     except OSError:  # a file system that knows no locks
-        return True
+        return unknown
     return True
 
 

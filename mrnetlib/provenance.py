@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import yaml
 
+from mrnetlib.chain.cluster import own_gpu
 from mrnetlib.chain.freshness import recorded
 from mrnetlib.files import InputError, read_json, refuse_read_only, write_json
 from mrnetlib.study import TAKEN, Study
@@ -36,6 +37,10 @@ PACKAGES = (
     "papermill",
     "snakemake",
 )
+
+
+#: The steps that train: of several GPUs each of their jobs gets its own.
+ON_GPU = ("pretraining", "02_per_plane_training", "choices")
 
 
 def parse_parameters(words: list[str]) -> dict[str, Any]:
@@ -207,8 +212,9 @@ def noted(study: Study, run: str, step: str, parameters: dict) -> Iterator[dict[
     refuse_read_only(study.data, study.results)
     log = study.data / "logs" / f"{run}.log"
     title = step + run.removeprefix(step).replace("_", " ")
+    own = own_gpu(study.settings.device if step in ON_GPU else "cpu")
     told = progress.reported(run, log, title=title, parameters=parameters)
-    with told, recorded(study, run):
+    with told, recorded(study, run), own:
         print(f"{run}: started", flush=True)
         start, parts = perf_counter(), {}
         yield parts

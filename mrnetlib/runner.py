@@ -7,26 +7,21 @@ output is written whole or not at all. And what Snakemake lacks: a line for a st
 import contextlib
 import importlib
 import os
-import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
 from mrnetlib.chain import rounds
 from mrnetlib.chain.execute import execute, for_papermill
-from mrnetlib.files import InputError, locked, refuse_read_only, write_text
+from mrnetlib.chain.place import fresh_folder, taken
+from mrnetlib.chain.show import Show
+from mrnetlib.files import InputError, refuse_read_only, write_text
 from mrnetlib.names import EXTRAS, ITSELF
-from mrnetlib.parallel import attend
+from mrnetlib.parallel import attend, ending
 from mrnetlib.provenance import noted, run_name, where_the_time_went
 from mrnetlib.settings import did_you_mean
 from mrnetlib.study import Study, is_taken, take_over, wanted_of_parents
@@ -37,16 +32,6 @@ SNAKEMAKE = (
     "from mrnetlib.parallel import end_with_parent; end_with_parent(); "
     "from snakemake.cli import main; main()"
 )
-
-#: The rules of a Snakefile, and in Snakemake's log the plan and a job that begins, ends or fails.
-RULE = re.compile(r"^rule (\w+):", re.MULTILINE)
-PLANNED = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
-LOGGED = {
-    "began": r"^(?:local)?rule (?P<rule>\w+):(?:\n    .*)*?\n    jobid: (?P<job>\d+)$",
-    "ended": r"^Finished jobid: (?P<job>\d+) \(Rule: (?P<rule>\w+)\)$",
-    "failed": r"^Error in rule (?P<rule>\w+):(?:\n    .*)*?\n    jobid: (?P<job>\d+)$",
-}
-COLOURS = {"running": "cyan", "done": "green", "failed": "bold red", "stopped": "yellow"}
 
 
 def notebook_path(study: Study, name: str) -> Path:
@@ -110,99 +95,20 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any]) -> Path:
     return report
 
 
-class Show:
-    """What a chain shows: on a terminal a line per step and running training, else plain lines.
-
-    Parameters
-    ----------
-    targets : of the chain; they have no work of their own.
-    log : what Snakemake prints.
-    folder : where the runs tell how far they are, see `mrnetlib.training.progress.reports`.
-    """
-
-    def __init__(self, study: Study, targets: Sequence[str], log: Path, folder: Path):
-        self.study, self.targets, self.log, self.folder = study, targets, log, folder
-        self.steps: dict[str, progress.Step] = {}
-        self.told: set[str] = set()
-        self.stopped = False
-        self.console = Console(force_terminal=sys.stdout.isatty(), highlight=False)
-        plain = not self.console.is_terminal or self.console.is_dumb_terminal
-        self.live = None if plain else Live(console=self.console, auto_refresh=False)
-
-    def look(self, stopped: bool, status: int | None = None) -> None:
-        """Show what is new; after Ctrl-C a failed run is no news; `status` when all has ended."""
-        now, runs = perf_counter(), progress.reports(self.folder)
-        self.stopped |= stopped
-        self.read_log(now)
-        for run in runs:
-            self.tell(run)
-        if status and not self.stopped and not any(run["state"] == "failed" for run in runs):
-            logs = [Path(run["log"]) for run in runs if run["state"] == "running"] or [self.log]
-            words = logs[0].read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-            self.say("\n".join([*words, f"failed; more in {logs[0]}"]), always=True)
-        if self.live:
-            self.live.update(self.picture(runs, now, status is not None), refresh=True)
-
-    def read_log(self, now: float) -> None:
-        """Bring the steps, in the Snakefile's order, up to what Snakemake's log says."""
-        text = self.log.read_text(encoding="utf-8", errors="replace")
-        plan, whole, _ = text.partition("Job stats:")[2].partition("\ntotal ")
-        if whole and not self.steps:
-            jobs = {rule: int(count) for rule, count in PLANNED.findall(plan)}
-            snakefile = (self.study.root / "Snakefile").read_text(encoding="utf-8")
-            rules = [rule for rule in RULE.findall(snakefile) if rule not in self.targets]
-            self.steps = {rule: progress.Step(jobs[rule]) for rule in rules if rule in jobs}
-        for event, pattern in LOGGED.items():
-            for found in re.finditer(pattern, text, re.MULTILINE):
-                if found["rule"] in self.steps:
-                    getattr(self.steps[found["rule"]], event).setdefault(found["job"], now)
-
-    def tell(self, run: dict[str, Any]) -> None:
-        """Say what a run has told: on a terminal, where the steps say the rest, its failure."""
-        title, state = run["title"], run["state"]
-        self.say(f"{title}: started")
-        for one in [one for one in run["trainings"] if one["finished"]]:
-            name, losses = progress.words_of(run, one)
-            self.say(f"{name}: epoch {one['epoch']} of {one['done']} kept, {losses}")
-        if state == "done":
-            self.say(f"{title}: done in {run['seconds']:.0f} s")
-        if state == "failed" and not self.stopped:
-            self.say(f"{title}: failed\n{run['error']}\nall it printed: {run['log']}", always=True)
-
-    def say(self, text: str, always: bool = False) -> None:
-        """Print what was not said before, without its colours where they are not understood."""
-        if text not in self.told and (always or not self.live):
-            self.console.print(Text.from_ansi(text), soft_wrap=True)
-        self.told.add(text)
-
-    def picture(self, runs: list[dict[str, Any]], now: float, over: bool) -> Group:
-        """The steps, and the trainings that are under way."""
-        steps, trainings = (Table.grid(padding=(0, 2)) for _ in range(2))
-        for side in ("left", "left", "right", "right", "left"):
-            steps.add_column(justify=side)
-        for rule, step in self.steps.items():
-            state = step.state()
-            if (state == "running" and over) or (state == "failed" and self.stopped):
-                state = "stopped"
-            count = f"{len(step.ended)}/{step.jobs}" if step.jobs > 1 else ""
-            words = rule.replace("_", " "), Text(state, COLOURS.get(state, "dim")), count
-            steps.add_row(*words, step.elapsed(now), step.left(now))
-        for run in [run for run in runs if run["state"] == "running" and not over]:
-            for one in [one for one in run["trainings"] if not one["finished"]]:
-                name, losses = progress.words_of(run, one)
-                trainings.add_row(f"  {name}", f"epoch {one['epoch']}/{one['epochs']}", losses)
-        logs = self.log.parent.relative_to(self.study.root)
-        return Group(Text(f"{self.study.name}, logs in {logs}", "bold"), steps, trainings)
-
-
 def run_chain(
-    study: Study, targets: Sequence[str], cores: int | None, dry_run: bool, verbose: bool
+    study: Study,
+    targets: Sequence[str],
+    cores: int | None,
+    dry_run: bool,
+    verbose: bool,
+    profile: Path | None = None,
 ) -> int:
     """Run what is missing or stale of targets of the Snakefile, or of files; gives the exit status.
 
     `mrnetlib.chain.rounds` says what that is; Snakemake orders the steps. What it prints is shown
     with `verbose`, and else goes to ``data/<study>/logs/snakemake.log``. A study is refused while
-    another process runs it; however that ends, nothing is left to unlock.
+    another process runs it; however that ends, nothing is left to unlock. `profile`: a folder, for
+    clusters.
     """
     extras = [name for name in targets if name in EXTRAS]
     files = [name for name in targets if "/" in name]
@@ -214,24 +120,24 @@ def run_chain(
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--quiet", "host", *["rules"] * verbose, "--rerun-triggers", "software-env"]
     command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--", *targets]
-    wait = "Wait for it, or stop it by Ctrl-C where it runs."
-    refused = f"study {study.name}: {{}} is running it. {wait}".format
-    with locked(study.data / rounds.LOCK, refused) as lock:
+    if profile:
+        command[3:3] = ["--profile", str(profile.resolve())]
+    with taken(study, alone=profile is None) as how:
         take_over(study)
-        # Snakemake holds the lock, too, for the moment that it outlives a process that is killed.
-        how = {"cwd": study.root, "pass_fds": [lock.fileno()] if os.name != "nt" else []}
-
         quiet = partial(shown, study, targets, command, how)
         run_once = partial(attend, command, **how) if verbose else quiet
-        return rounds.run(study, extras, run_once, files)
+        status = rounds.run(study, extras, run_once, files)
+    if status < 0:
+        print(f"Snakemake was ended {ending(status)}; run it again to go on", file=sys.stderr)
+    return status if status >= 0 else 128 - status
 
 
 def shown(study: Study, targets: Sequence[str], command: list[str], how: dict[str, Any]) -> int:
     """Run Snakemake's command, show how far it is, and give its exit status."""
     (log := study.data / "logs" / "snakemake.log").parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mrnetlib-") as folder, log.open("w") as file:
-        show = Show(study, targets, log, Path(folder))
-        told = os.environ | {progress.FOLDER_VARIABLE: folder, "TQDM_MININTERVAL": "10"}
+    with fresh_folder(study.data / ".progress") as folder, log.open("w") as file:
+        show = Show(study, targets, log, folder, on_cluster="--profile" in command)
+        told = how["env"] | {progress.FOLDER_VARIABLE: str(folder), "TQDM_MININTERVAL": "10"}
         how |= {"stdout": file, "stderr": subprocess.STDOUT, "env": told}
         with show.live or contextlib.nullcontext():
             status = attend(command, show.look, **how)
@@ -240,19 +146,24 @@ def shown(study: Study, targets: Sequence[str], command: list[str], how: dict[st
 
 
 def run_study(
-    study: Study, extras: Sequence[str], cores: int | None, dry_run: bool, verbose: bool
+    study: Study,
+    extras: Sequence[str],
+    cores: int | None,
+    dry_run: bool,
+    verbose: bool,
+    profile: Path | None = None,
 ) -> int:
     """`run_chain` for a study or also `EXTRAS`; print what it is for, and whether results agree."""
     for name in filter(lambda name: EXTRAS[name].checked_by, extras):
         importlib.import_module(EXTRAS[name].checked_by).check(study)
     for parent, files, words in wanted_of_parents(study):
         print(words, flush=True)
-        if status := run_chain(parent, files, cores, dry_run, verbose):
+        if status := run_chain(parent, files, cores, dry_run, verbose, profile):
             return status
     if dry_run and not is_taken(study):
         print(f"study {study.name}: takes that over, and makes the rest.")
         return 0
-    status = run_chain(study, list(extras) or ["all"], cores, dry_run, verbose)
+    status = run_chain(study, list(extras) or ["all"], cores, dry_run, verbose, profile)
     if status == 0 and not dry_run:
         for made in [EXTRAS[name] for name in extras] or [ITSELF]:
             print((study.results / made.table).read_text(encoding="utf-8"))

@@ -149,6 +149,28 @@ def test_all_that_archives_unpack_to_is_bounded(tmp_path, monkeypatch):
         converted(tmp_path)
 
 
+def test_a_zip_is_bounded_in_the_sum_before_anything_is_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "four.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(4):
+            archive.writestr(f"{number}.dcm", bytes(900_000))
+    assert len(archives.File(str(path)).contents()[0]) == 4
+    monkeypatch.setattr(archives, "MAX_TOGETHER", 1_000_000)
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    archives._container.cache_clear()
+    with pytest.raises(archives.UnreadableError, match="all in it together unpacks"):
+        archives.File(str(path)).contents()
+
+
+def test_large_members_are_unpacked_to_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "IN_MEMORY", 1000)
+    path = tmp_path / "one.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("large", bytes(range(250)) * 8)
+    with archives.File(str(path), ("large",)).open() as file:
+        assert file._rolled and file.read() == bytes(range(250)) * 8
+
+
 def test_an_archive_beside_what_was_in_it_is_read_once(tmp_path):
     write_study(tmp_path / "in" / "a", 5)
     (tmp_path / "in" / "a.zip").write_bytes(zipped(tmp_path / "in"))
@@ -335,7 +357,7 @@ def test_a_disk_that_is_full_is_not_called_damage(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "o.zip").write_bytes(zipped(tmp_path / "o"))
 
-    def full():
+    def full(**_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(archives.tempfile, "TemporaryFile", full)

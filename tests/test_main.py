@@ -91,8 +91,8 @@ def test_the_default_study_is_the_phantom(root, monkeypatch):
     monkeypatch.setattr(runner, "run_study", lambda study, **rest: asked.append((study, rest)) or 0)
     assert main(["study"]) == 0
     assert main(["study", "phantom", "--cores", "3", "--dry-run", "--choices", "--verbose"]) == 0
-    plain = {"extras": [], "cores": None, "dry_run": False, "verbose": False}
-    full = {"extras": ["choices"], "cores": 3, "dry_run": True, "verbose": True}
+    plain = {"extras": [], "cores": None, "dry_run": False, "verbose": False, "profile": None}
+    full = {"extras": ["choices"], "cores": 3, "dry_run": True, "verbose": True, "profile": None}
     assert [(study.name, rest) for study, rest in asked] == [("phantom", plain), ("phantom", full)]
 
 

@@ -101,6 +101,17 @@ def test_a_killed_study_leaves_nothing_and_is_run_again_by_the_same_command(root
     assert not (root / "data" / "own" / ".running").exists()
 
 
+@pytest.mark.parametrize(("mark", "status"), [("ipykernel", 1), ("snakemake.cli", 137)])
+def test_a_killed_kernel_or_snakemake_leaves_nothing_behind(root, mark, status):
+    running = begun(root, "study", "own", "--cores", "1")
+    (one,) = [p for p in alive(root) if mark in " ".join(p.cmdline())]
+    one.kill()
+    said, _ = running.communicate(timeout=300)  # no process holds the pipe open
+    assert running.returncode == status
+    assert ("Snakemake was ended from outside (signal 9)" in said) == (status == 137)
+    await_(lambda: not alive(root))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_study_alone_stops_it(root, number):
     running = begun(root, "study", "own", "--cores", "1")

@@ -15,6 +15,7 @@ from rich.live import Live
 from mrnetlib import files, runner
 from mrnetlib.__main__ import main
 from mrnetlib.chain.execute import NotebookError
+from mrnetlib.chain.show import Show
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
 from mrnetlib.training.progress import Step
@@ -163,7 +164,7 @@ def drawn(show, runs, over=False):
 
 
 def test_the_picture_has_a_line_for_each_running_training(study):
-    show = runner.Show(study, ["all"], study.data / "logs" / "snakemake.log", study.root)
+    show = Show(study, ["all"], study.data / "logs" / "snakemake.log", study.root)
     now = perf_counter()
     show.steps = {
         "training": Step(9, dict.fromkeys("abc", now - 60), dict.fromkeys("ab", now - 30))
@@ -189,7 +190,7 @@ def test_on_a_terminal_the_picture_is_drawn_again_and_again(study):
     log = study.data / "logs" / "snakemake.log"
     files.write_text(log, "Job stats:\njob  count\n---  ---\none  1\nall  1\ntotal  2\n")
     files.write_text(study.root / "Snakefile", "rule all:\nrule one:\n")
-    show = runner.Show(study, ["all"], log, study.root)
+    show = Show(study, ["all"], log, study.root)
     file = io.StringIO()
     show.live = Live(console=Console(file=file, force_terminal=True), auto_refresh=False)
     with show.live:
@@ -209,7 +210,7 @@ def test_after_ctrl_c_a_failed_run_is_no_news(study, capsys):
     row = {"plane": "b", "task": "acl", "epoch": 2, "train_loss": 1, "tune_loss": 1, "tune_auc": 1}
     files.write_json(study.root / "02" / "run.json", about | {"state": "failed", "error": "x"})
     files.write_json(study.root / "02" / "training-1-0.json", row | {"finished": True, "done": 3})
-    show = runner.Show(study, ["all"], log, study.root)
+    show = Show(study, ["all"], log, study.root)
     show.look(True)
     show.look(False, 1)
     losses = "loss 1.000, tuning 1.000, AUC 1.00"
@@ -222,7 +223,7 @@ def test_a_run_that_was_killed_shows_the_end_of_what_it_printed(study, capsys):
     about = {"run": "02", "title": "02", "log": str(log), "parameters": {}, "state": "running"}
     files.write_json(study.root / "02" / "run.json", about)
     files.write_text(log.parent / "snakemake.log", "")
-    show = runner.Show(study, ["all"], log.parent / "snakemake.log", study.root)
+    show = Show(study, ["all"], log.parent / "snakemake.log", study.root)
     show.look(False, 1)
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["02: started", *map(str, range(10, 30)), f"failed; more in {log}"]

@@ -333,7 +333,7 @@ def test_a_study_with_choices_asks_for_that_target(monkeypatch):
     monkeypatch.setattr(runner, "run_chain", lambda study, *words: asked.append(words) or 3)
     assert main(["study", "phantom", "--choices", "--cores", "2"]) == 3
     assert main(["study", "phantom"]) == 3
-    assert asked == [(["choices"], 2, False, False), (["all"], None, False, False)]
+    assert asked == [(["choices"], 2, False, False, None), (["all"], None, False, False, None)]
 
 
 def test_the_snakefile_makes_what_the_notebook_reads_and_nothing_of_it_by_default():

