@@ -74,13 +74,14 @@ def controls(
     with style():
         figure = new_figure(1.6 + 0.27 * (max(places.values()) + 1), caption)
         grid = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+        _name_rows(grid[0], places, by)
         for axes, (measure, words) in zip(grid, measures.items(), strict=True):
             own = summary[summary["measure"] == measure]
             for row in own.to_dict("records"):
                 _mark(axes, row, places[row["task"], row[by]])
             axes.set_xlabel(words.replace(" the ", " the\n", 1))
-            axes.set_xlim(-0.03, max(0.5, 1.08 * own["high"].max()))
-        _name_rows(grid[0], places, by)
+            axes.set_xlim(-0.03, 1.08 * max(0.1, own["high"].max()))
+            axes.grid(True, axis="x")
         handles = [_dot("o", MULTI_COLOUR, f"evidence, {level:.0%} interval")]
         handles += [_dot(*CONTROL_LOOKS[name], words) for name, words in sources.items()]
         figure.legend(handles=handles, loc="outside upper right", ncols=3)
