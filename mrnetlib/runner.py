@@ -112,9 +112,9 @@ def run_chain(
     """
     extras = [name for name in targets if name in EXTRAS]
     files = [name for name in targets if "/" in name]
+    refuse_read_only(study.root, study.data, study.results)
     if dry_run:
         return rounds.say_plan(study, extras, files)
-    refuse_read_only(study.root, study.data, study.results)
     cores = cores or os.cpu_count() or 1
     command = [sys.executable, "-c", SNAKEMAKE, "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]

@@ -188,8 +188,8 @@ def test_another_study_is_not_a_parameter(root, capsys):
 def test_a_studys_name_of_digits_stays_text(root, monkeypatch, capsys):
     (root / "studies" / "007.yaml").write_text("description: toy\ndata: phantom\n")
     commands = []
-    monkeypatch.setattr(runner, "attend", lambda words, **more: commands.append(words) or 0)
-    assert main(["study", "007.yaml", "--dry-run"]) == 0
+    monkeypatch.setattr(runner, "attend", lambda words, **more: commands.append(words) or 1)
+    assert main(["study", "007.yaml", "--verbose"]) == 1
     assert "study=studies/007.yaml" in commands[0]
 
 
