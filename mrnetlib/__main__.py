@@ -145,7 +145,8 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _keep(arguments: argparse.Namespace) -> int:
     """Keep what the chain would not do again: with today's settings and code of every step."""
     from mrnetlib import provenance, study
-    from mrnetlib.evaluation import keep, verify
+    from mrnetlib.chain import keep
+    from mrnetlib.evaluation import verify
 
     chosen = study.load(arguments.name)
     note = provenance.refuse_unfinished(chosen)

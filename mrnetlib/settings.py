@@ -101,7 +101,7 @@ class Settings:
         some of the study's own, once per variant and seed (`mrnetlib.variants.recipes`):
         ``choices_seeds`` of them from ``seed`` on, and ``choices_folds`` folds for predictions
         of training exams by networks that did not see them.
-    Keeping a run's results and comparing with them (`mrnetlib.evaluation.keep`, `verify`)
+    Keeping a run, comparing with it (`mrnetlib.chain.keep`, `mrnetlib.evaluation.verify`)
         ``keep_models``: of these architectures the trained networks of the first seed are kept
         too. How far their numbers may differ, in units of the AUC and of a rate:
         ``tolerance_table`` for Table I's AUCs, ``tolerance_table_rate`` for what is decided at a

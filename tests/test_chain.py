@@ -16,9 +16,8 @@ import pytest
 from mrnetlib import files
 from mrnetlib import study as studies
 from mrnetlib.__main__ import main
-from mrnetlib.chain import freshness, rounds, steps
+from mrnetlib.chain import freshness, keep, rounds, steps
 from mrnetlib.chain.checksums import Checksums, _stamp
-from mrnetlib.evaluation import keep
 from mrnetlib.files import InputError, locked, write_text
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,8 @@ from conftest import files_in
 from mrnetlib import files, runner
 from mrnetlib import study as studies
 from mrnetlib.__main__ import main
-from mrnetlib.evaluation import keep, verify
+from mrnetlib.chain import keep
+from mrnetlib.evaluation import verify
 from mrnetlib.evaluation.agreement import limit
 from mrnetlib.settings import Settings
 

@@ -108,8 +108,8 @@ def test_a_digest_of_a_notebook_sees_its_code_alone(tmp_path):
 
     def digest(prose, code):
         cells = [
-            {"cell_type": "markdown", "source": [prose]},
-            {"cell_type": "code", "source": code},
+            {"cell_type": "markdown", "metadata": {}, "source": [prose]},
+            {"cell_type": "code", "metadata": {}, "source": code},
         ]
         path.write_text(json.dumps({"cells": cells}))
         return files.code_digest(path)

@@ -15,7 +15,8 @@ from scipy.special import expit
 from mrnetlib import files, fusion
 from mrnetlib import study as studies
 from mrnetlib.__main__ import main
-from mrnetlib.evaluation import keep, verify
+from mrnetlib.chain import keep
+from mrnetlib.evaluation import verify
 from mrnetlib.evaluation.predictions import read_predictions
 from mrnetlib.exams import banks, intake, intensity, layout
 from mrnetlib.files import InputError

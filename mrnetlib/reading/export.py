@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
 from mrnetlib import fusion
-from mrnetlib.evaluation.keep import replaced
+from mrnetlib.chain.keep import replaced
 from mrnetlib.evaluation.predictions import read_history, read_predictions
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams import intake, layout
