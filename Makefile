@@ -27,7 +27,7 @@ lab-results: .venv/ready ## after a study: try ways to transfer, notebook 09 (ST
 	$(BIN)/python -m mrnetlib study $(STUDY) --lab
 
 test: .venv/ready lint ## lint, then run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-folders: .venv/ready ## run whole small studies in folders of odd names; 15 minutes
 	$(BIN)/python -m pytest -m whole tests/test_odd_folders.py
