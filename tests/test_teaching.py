@@ -6,11 +6,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import script_of_docs, write_planted
+from conftest import script_of_docs, write_planted, write_planted_banks
 from planted_predictions import seeded_study
 
 from mrnetlib import files, fusion, names
 from mrnetlib import study as studies
+from mrnetlib.evaluation.roc import wilson_interval
 from mrnetlib.exams import intake, intensity, layout
 from mrnetlib.files import InputError
 from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
@@ -69,15 +70,49 @@ def write_results(study):
     files.write_csv(study.results / "choices" / "summary.csv", choices)
 
 
+def write_looks(study):
+    """What notebooks 07 to 09 file, as far as exercises read it."""
+    keys = {"plane": "all", "architecture": "all"}
+    shares = {"abnormal": (0.3, 0.2), "acl": (0.1, 0.02), "meniscus": (0.05, 0.04)}
+    rows = [
+        {"task": task, "measure": "inside", "source": source, "estimate": value} | keys
+        for task, values in shares.items()
+        for source, value in zip(("evidence", "chance"), values, strict=True)
+    ]
+    rows += [row | {"plane": "axial", "estimate": 1 - row["estimate"]} for row in rows]
+    files.write_csv(study.results / "looks.csv", pd.DataFrame(rows))
+    changes = {"ACL tear": (0.5, 0.02), "meniscus tear": (0.05, 0.4), "effusion": (-0.1, 0.01)}
+    rows = [
+        {"kind": kind, "task": task, "change": change, "view": "multi"}
+        for kind, values in changes.items()
+        for task, change in zip(("acl", "meniscus"), values, strict=True)
+    ]
+    table = pd.DataFrame(rows).assign(architecture="all", severity="all")
+    files.write_csv(study.results / "looks_removed.csv", table)
+    slices = {plane: [0.25, place - 1.5, 0.5] for place, plane in enumerate(PLANES)}
+    evidence = {
+        plane: {"bias": -0.5, "slices": shares, "logit": sum(shares) - 0.5}
+        for plane, shares in slices.items()
+    }
+    path = study.data / "own_exam" / "reading" / "reading.json"
+    files.write_json(path, {"evidence": {"acl": evidence}})
+    areas = {"all": [0.6, 0.82, 0.9], "scratch": [0.5, 0.7, 0.8]}
+    rows = [
+        (way, exams, area)
+        for way, found in areas.items()
+        for exams, area in zip([10, 40, 160], found, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["way", "train_exams", "auc"])
+    files.write_csv(study.results / "lab" / "summary.csv", table)
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A small study that has been run from its exams to what its choices move."""
-    study = Study(
-        "own", Settings(data="phantom", architectures=SMALL), tmp_path_factory.mktemp("root")
-    )
-    inventory = intake.take_inventory(
-        write_planted(study.exams, 20, 10), 0.25, seed=0, progress=False
-    )
+    own = {"architectures": SMALL, "weights": "none", "image_size": 64, "batch_exams": 8}
+    settings = Settings(data="phantom", device="cpu", threads=1, **own)
+    study = Study("own", settings, tmp_path_factory.mktemp("root"))
+    inventory = write_planted_banks(study.banks, write_planted(study.exams, 32, 10, size=64))
     intake.write_inventory(study.data / "exams.csv", inventory)
     generator, landmarks = np.random.default_rng(0), {}
     for plane in PLANES:
@@ -91,6 +126,7 @@ def study(tmp_path_factory):
             files.write_array(study.data / "lesions" / plane / f"{exam}.npy", mask.astype(np.uint8))
     intensity.save(study.data / "landmarks.json", landmarks)
     write_results(study)
+    write_looks(study)
     return study
 
 
@@ -101,8 +137,8 @@ def test_the_notebooks_hold_the_exercises_of_their_sources():
 def test_every_exercise_has_a_source_and_every_notebook_exercises():
     known = [name for number in exercises.MODULES for name in exercises.exercises_of(number)]
     assert [one.name for _, one in KNOWN] == known
-    notebooks = {path.stem for path in docs.NOTEBOOKS.glob("0[0-6]_*.ipynb")}
-    assert notebooks <= {path.stem for path in SOURCES}
+    notebooks = {path.stem for path in docs.NOTEBOOKS.glob("*.ipynb")}
+    assert notebooks == {path.stem for path in SOURCES}
 
 
 def run_cell(notebook, place, space):
@@ -157,6 +193,28 @@ def test_reasons_say_what_was_found_and_where_a_function_fails():
     assert answers.names(["a", "c"], {"a", "b"}, "abc", "Look.") == (
         "some of the list do not belong to it and some are missing. Look."
     )
+
+
+def test_what_is_said_of_an_interval_is_so():
+    fifteen, more, none = (wilson_interval(*of) for of in ((15, 20), (60, 80), (0, 20)))
+    assert (f"{fifteen.low:.0%}", f"{fifteen.high:.0%}") == ("53%", "89%")
+    assert (more.high - more.low) / (fifteen.high - fifteen.low) == pytest.approx(0.5, abs=0.05)
+    assert none.high == pytest.approx(1 / 6, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "made_by"),
+    [
+        ("07-2", ("acl", 1.0), "make looks"),
+        ("07-4", ("effusion", "acl"), "make looks"),
+        ("08-1", {}, "Run this notebook"),
+        ("09-5", ("with", "with"), "Train the case"),
+        ("09-6", 10, "make lab-results"),
+    ],
+)
+def test_what_was_not_run_yet_is_told_with_what_runs_it(name, answer, made_by, tmp_path):
+    empty = Study("none", Settings(data="phantom"), tmp_path)
+    assert made_by in exercises.check(name, answer, empty).reason
 
 
 def test_an_answer_in_a_notebook_runs_no_step_again(tmp_path):

@@ -129,7 +129,10 @@ def lab_notebook(study: Study) -> Step:
         ),
         (),
         ("training",),
-        (run, "training", "exams/banks", "exams/subsets", "evaluation", "teaching"),
+        (
+            *(run, "training", "exams/banks", "exams/subsets", "evaluation"),
+            *("teaching/lab", "teaching/looking"),  # and no checks of exercises
+        ),
         (*LEARNING, "scipy", "pandas"),
         draws=True,
     )

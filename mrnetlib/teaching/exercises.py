@@ -19,6 +19,9 @@ MODULES = {
     "04": "tables",
     "05": "digits",
     "06": "choices",
+    "07": "shares",
+    "08": "own_exam",
+    "09": "transfer",
 }
 
 

@@ -15,11 +15,11 @@ from mrnetlib.teaching.answers import Exercise, choice, function, number, number
 NETWORK = ("alexnet", "sagittal", "acl")
 
 
-def network_of(study: Study) -> tuple[str, str, str]:
-    """The architecture, plane and task that the exercises ask about."""
+def network_of(study: Study, wanted: tuple[str, str, str] = NETWORK) -> tuple[str, str, str]:
+    """The architecture, plane and task that exercises ask about."""
     known = study.settings.architectures, study.settings.planes, study.settings.tasks
     return tuple(
-        name if name in names else names[0] for name, names in zip(NETWORK, known, strict=True)
+        name if name in names else names[0] for name, names in zip(wanted, known, strict=True)
     )
 
 
