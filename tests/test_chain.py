@@ -16,7 +16,7 @@ import pytest
 from mrnetlib import files
 from mrnetlib import study as studies
 from mrnetlib.__main__ import main
-from mrnetlib.chain import freshness, keep, rounds, steps
+from mrnetlib.chain import freshness, keep, place, rounds, steps
 from mrnetlib.chain.checksums import Checksums, _stamp
 from mrnetlib.files import InputError, locked, write_text
 
@@ -357,7 +357,7 @@ def test_a_study_says_what_is_done_running_missing_and_stale(project, capsys, mo
     monkeypatch.chdir(project)
     study = studies.load("made", project)
     running = freshness.running_path(study, "01_preprocessing")
-    with locked(running, str), locked(study.data / rounds.LOCK, str):
+    with locked(running, str), locked(study.data / place.LOCK, str):
         assert main(["study", "made", "--status"]) == 0
     said = capsys.readouterr().out.splitlines()
     states = {line.split()[1]: line.split(maxsplit=2) for line in said[:-2]}
