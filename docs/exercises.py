@@ -179,7 +179,7 @@ def measure() -> dict[str, Any]:
     for path in sorted(SOURCES.glob("*.md")):
         for one, _, verdict, taken in run(path, study):
             print(f"{verdict}  {taken:.1f} s", flush=True)
-            if verdict.right:  # what needs `make choices` cannot be told without it
+            if verdict.right:  # what needs a run of choices, looks or lab cannot be told without
                 seconds[one.name] = round(taken, 2)
     note = {"study": study.name, "seconds of one core": seconds}
     return note | circumstances(study)
