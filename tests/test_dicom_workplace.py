@@ -257,7 +257,7 @@ def test_whatever_ends_a_conversion_leaves_no_empty_workplace(source, tmp_path, 
 
 
 def test_a_lock_that_was_just_removed_is_taken_anew(tmp_path, monkeypatch):
-    real, calls = files._lock, []
+    real, calls = files.lock_file, []
 
     def lock(file):
         calls.append(file)
@@ -265,7 +265,7 @@ def test_a_lock_that_was_just_removed_is_taken_anew(tmp_path, monkeypatch):
             Path(file.name).unlink()  # its holder ended between our opening and locking it
         return real(file)
 
-    monkeypatch.setattr(files, "_lock", lock)
+    monkeypatch.setattr(files, "lock_file", lock)
     with workplace.locked(tmp_path / "out"):
         assert len(calls) == 2
         assert (tmp_path / ".out.lock").read_text().startswith(f"{os.getpid()} of ")

@@ -97,11 +97,7 @@ def finished(tmp_path_factory) -> studies.Study:
             for seed in (0, 1):
                 network = network_of(10 * number + seed)
                 name = f"{ARCHITECTURE}_{plane}_{task}_{seed}.pt"
-                content = {
-                    "best": network.state_dict(),
-                    "rows": [epoch | {"train_loss": seed + 0.5}],
-                }
-                save_tensors(study.data / "checkpoints" / name, content)
+                save_training(study, name, network, [epoch | {"train_loss": seed + 0.5}])
                 epochs.append(epoch | {"train_loss": seed + 0.5, "best": 1, "seed": seed})
                 tables.append(predict_all(network, own, task).assign(seed=seed))
             path = prediction_path(study.results, ARCHITECTURE, plane, task)
@@ -384,6 +380,13 @@ def test_a_damaged_series_is_a_warning_and_a_single_slice_too(finished, chosen, 
     assert any("agittal series" in warning for warning in found.warnings)
 
 
+def save_training(study, name: str, network, rows: list[dict]) -> None:
+    """The checkpoint of a training that is finished."""
+    content = {"identity": {}, "network": {}, "optimizer": None, "rows": rows}
+    content["best"] = network.state_dict()
+    save_tensors(study.data / "checkpoints" / name, content)
+
+
 def reseal(folder: Path, **changes) -> None:
     """Change what a member's model.json says, and make its manifest fit."""
     model = files.read_json(folder / "model.json")
@@ -426,7 +429,7 @@ def test_a_checkpoint_of_another_training_is_not_exported(finished, tmp_path):
     root = shutil.copytree(finished.root, tmp_path / "root")
     study = studies.load("own", root)
     path = study.data / "checkpoints" / f"{ARCHITECTURE}_axial_acl_0.pt"
-    save_tensors(path, {"best": network_of(77).state_dict(), "rows": [{"train_loss": 0.25}]})
+    save_training(study, path.name, network_of(77), [{"train_loss": 0.25}])
     before = files_in(study.results)
     with pytest.raises(InputError, match="of another training than"):
         export(study, ARCHITECTURE, 0)

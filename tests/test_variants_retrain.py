@@ -8,7 +8,7 @@ from conftest import files_in, write_planted, write_planted_banks
 
 from mrnetlib.evaluation.predictions import COLUMNS
 from mrnetlib.exams import banks, intake, layout
-from mrnetlib.files import InputError, write_array, write_csv
+from mrnetlib.files import InputError, write_array, write_csv, write_json
 from mrnetlib.names import TASKS, prediction_path
 from mrnetlib.settings import Settings, augmentations
 from mrnetlib.study import Study
@@ -214,7 +214,7 @@ def test_banks_without_standardization_are_missed_and_compared(study):
     path = banks.bank_path(raw.banks, "test", "sagittal").with_suffix(".json")
     manifest = json.loads(path.read_text())
     manifest["labels"]["acl"] = [1 - label for label in manifest["labels"]["acl"]]
-    path.write_text(json.dumps(manifest))
+    write_json(path, manifest | {"manifest_sha256": banks._own_digest(manifest)})
     run = Run("not_standardized", 0, "acl")
     with pytest.raises(InputError, match="of other exams or labels than the study's own bank"):
         retrain.Unit(study, SMALL, "sagittal").banks(run)
