@@ -23,6 +23,7 @@ from mrnetlib.files import InputError
 from mrnetlib.names import PLANES, SPLITS, history_path, prediction_path
 from mrnetlib.reading import distances, models, support
 from mrnetlib.reading.arrival import arrive
+from mrnetlib.reading.command import names_of
 from mrnetlib.reading.export import export
 from mrnetlib.reading.read import read
 from mrnetlib.training.checkpoints import save_tensors
@@ -330,6 +331,15 @@ def test_the_files_of_a_reading_name_nobody_and_are_all_there(finished, tmp_path
     words = exam, "--models", finished.results, "--out", anonymous, "--anonymous"
     assert run_read(*words) == 0
     assert files_in(anonymous) == ["reading.json", "report.html"]
+
+
+def test_no_two_readings_share_a_name(finished, tmp_path):
+    arrays = write_arrays(finished, tmp_path / "exam-2", planes=["axial"])
+    (dicom := tmp_path / "disc").mkdir()
+    assert names_of([arrays, dicom], False) == ["exam-1", "exam-2"]
+    named = write_arrays(finished, tmp_path / "mine", planes=["axial"])
+    assert names_of([named, named, dicom], False) == ["mine", "exam-2", "exam-3"]
+    assert names_of([named], True) == ["exam-1"]
 
 
 def test_many_exams_are_read_and_one_that_cannot_be_does_not_stop_them(finished, tmp_path, capsys):

@@ -9,6 +9,7 @@ import pytest
 
 from mrnetlib import files
 from mrnetlib import study as studies
+from mrnetlib.chain.steps import main_steps
 from mrnetlib.files import InputError
 from mrnetlib.phantom import protocol_of
 from mrnetlib.settings import Settings, values_of
@@ -183,6 +184,15 @@ def run_by_hand(study, started="now"):
     for name in [*studies.files_of(study, shared), *extra]:
         note = json.dumps({"started": started}) if name.startswith("runs/") else name
         files.write_text(study.data / name, note)
+
+
+def test_what_can_be_taken_over_is_what_the_chains_steps_make(tmp_path):
+    study = studies.load("base", written(tmp_path, base=BASE))
+    shared = [step for step in main_steps(study) if step.rule in studies.MADE]
+    assert {step.rule for step in shared} == set(studies.MADE)
+    made = {name for step in shared for name in step.outputs}
+    architectures = dict.fromkeys(studies.MADE, study.settings.architectures)
+    assert {f"data/base/{name}" for name in studies.files_of(study, architectures)} == made
 
 
 def test_what_is_shared_is_taken_over_and_given_back(tmp_path):

@@ -119,10 +119,6 @@ def test_links_of_a_report_lead_to_reports_and_files(study):
     assert led()[3] == "06_choices.html"
 
 
-def test_what_is_always_there_is_what_the_chain_makes():
-    assert set(pages.CHAIN) <= {path.stem for path in NOTEBOOKS}
-
-
 def test_every_link_of_a_notebook_leads_somewhere_from_its_report(study):
     targets = [t for path in NOTEBOOKS for _, t, _ in pages.LINK.findall(path.read_text("utf-8"))]
     assert len(targets) > 10

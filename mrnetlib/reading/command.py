@@ -23,9 +23,10 @@ LEFT_OUT = "No DICOM objects were written, because --anonymous leaves out what n
 def names_of(paths: list[Path], anonymous: bool) -> list[str]:
     """A name for each exam that tells nothing of DICOM: its number, or the arrays' folder."""
     names: list[str] = []
-    for number, path in enumerate(paths, 1):
+    numbers = [f"exam-{number}" for number in range(1, len(paths) + 1)]
+    for number, path in zip(numbers, paths, strict=True):
         name = "" if anonymous else _name_of_arrays(path)
-        names.append(name if name and name not in names else f"exam-{number}")
+        names.append(name if name and name not in names + numbers else number)
     return names
 
 

@@ -17,19 +17,11 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from mrnetlib.chain import report
+from mrnetlib.chain.steps import main_steps
 from mrnetlib.study import Study
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATES = "application/vnd.jupyter.widget-state+json"
-
-#: The notebooks that every run of a study executes; their reports lie beside one another.
-CHAIN = (
-    "00_exams",
-    "01_preprocessing",
-    "02_per_plane_training",
-    "03_fusion",
-    "04_single_vs_multi_view",
-)
 
 #: A link of Markdown to a file: not to an address or a heading.
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)([^)]*\))")
@@ -123,10 +115,9 @@ def from_report(study: Study, target: str) -> str:
     stem = Path(target).stem
     if Path(target).suffix == ".ipynb":
         reports = sorted(path.name for path in study.results.glob(f"{stem}*.html"))
-        if stem == "02_per_plane_training" and not reports:
-            settings = study.settings
-            reports = [f"{stem}_{settings.architectures[0]}_{settings.planes[0]}.html"]
-        if reports or stem in CHAIN:
-            return [*reports, f"{stem}.html"][0]
+        planned = (Path(name).name for step in main_steps(study) for name in step.outputs)
+        reports += [name for name in planned if name.startswith(stem) and name.endswith(".html")]
+        if reports:
+            return reports[0]
     place = os.path.relpath(study.root / "notebooks" / target, study.results)
     return Path(place).as_posix()
