@@ -29,7 +29,7 @@ lab-results: .venv/ready ## after a study: try ways to transfer, notebook 09 (ST
 test: .venv/ready lint ## lint, then run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test-folders: .venv/ready ## run whole small studies in folders of odd names; 15 minutes
+test-folders: .venv/ready ## run whole small studies in folders of odd names; takes long
 	$(BIN)/python -m pytest -m whole tests/test_odd_folders.py
 
 verify: .venv/ready ## after a study: does it agree with results/? (STUDY=phantom)
@@ -69,7 +69,7 @@ bench: .venv/ready ## measure speed and what settings bring, after a study; resu
 audit: .venv/ready ## ask which pinned versions have known vulnerabilities (needs a network)
 	$(BIN)/python docs/audit.py
 
-test-slurm: .venv/ready ## a chain through a real Slurm on this machine (Debian: slurm-wlm, munge)
+test-slurm: .venv/ready ## try a chain on a Slurm of two nodes on this machine (Debian: slurm-wlm, munge)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
 	MRNETLIB_SLURM=1 $(BIN)/python -m pytest -s tests/test_slurm.py
 
