@@ -204,7 +204,7 @@ def test_backbones_come_from_the_best_weights_that_are_there(study, monkeypatch)
 
 
 def test_the_notebook_runs_on_any_study_and_a_trial_files_nothing(study, monkeypatch, capsys):
-    quick = {"sizes": "10", "few": 10, "epochs": 1, "seeds": 2, "workers": 1}
+    quick = {"sizes": "10", "few": 10, "epochs": 1, "seeds": 1, "workers": 1}
     names = run_notebook(study, "09_transfer_learning_lab", monkeypatch, **quick)
     assert names["architecture"] == SMALL and not names["usual"]
     assert set(names["predictions"]["way"]) == {"head", "last", "all", "rates", "scratch", "probe"}

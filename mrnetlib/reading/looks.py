@@ -47,7 +47,7 @@ class Looked(NamedTuple):
 
 
 def look(study: Study, shuffled: tuple[str, ...], workers: int | None = None) -> Looked:
-    """All of a study's networks; some minutes for the default study.
+    """All of a study's networks.
 
     Parameters
     ----------
