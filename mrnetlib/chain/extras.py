@@ -97,7 +97,7 @@ def choices_notebook(study: Study) -> Step:
         ),
         (),
         ("fusion", "comparison", "choices"),
-        (run, "fusion", "evaluation", "variants"),
+        (run, "fusion", "evaluation", "variants", "training", "exams/banks", "exams/subsets"),
         (*NUMBERS, "scikit-learn"),
         draws=True,
     )
@@ -147,7 +147,7 @@ def looks_notebook(study: Study) -> Step:
     """Notebook 07: where the networks look, and where the lesions are."""
     run, results = "07_where_the_networks_look", ("looks.csv", "looks_removed.csv")
     pictures = ("controls", "planes", "cases", "removed", "severity")
-    parts = ("evidence", "gradcam", "looks", "removed", "scores")
+    parts = ("evidence", "gradcam", "looks", "models", "removed", "scores")
     return Step(
         "looks_notebook",
         run,
@@ -160,7 +160,8 @@ def looks_notebook(study: Study) -> Step:
         (),
         ("exams", "training", "fusion"),
         (
-            *(run, "training", "phantom", "exams/intensity", "fusion"),
+            *(run, "training", "phantom", "exams/intensity", "exams/banks", "fusion"),
+            "evaluation",
             *(f"reading/{part}" for part in parts),
         ),
         (*LEARNING, "scipy", "pandas"),

@@ -196,7 +196,11 @@ def models(study: Study, architecture: str, seed: str) -> Step:
         (f"{folder}manifest.json", note(study, run)),
         (folder,),
         ("fusion", "comparison", "drawing"),
-        ("evaluation", *(f"reading/{part}" for part in ("export", "models", "distances", "card"))),
+        (
+            *("evaluation", "exams/banks", "exams/intensity", "training/networks"),
+            *("training/predict", "fusion"),
+            *(f"reading/{part}" for part in ("export", "models", "distances", "card")),
+        ),
         LEARNING,
     )
 
