@@ -35,7 +35,7 @@ device: cpu
 
 WHOLE = """data: phantom
 phantom_protocol: small
-train_exams: 16
+train_exams: 12
 test_exams: 8
 image_size: 64
 tune_fraction: 0.25
@@ -62,6 +62,8 @@ def environment(folder: Path) -> Path:
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     packages.mkdir(parents=True)
     (packages / "these.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    (folder / "share").mkdir()  # Jupyter's templates are looked for beside the interpreter
+    (folder / "share" / "jupyter").symlink_to(Path(sys.prefix) / "share" / "jupyter")
     return python
 
 
