@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mrnetlib.exams import mrnet
-from mrnetlib.exams.banks import bank_path
+from mrnetlib.exams.banks import bank_path, sealed
 from mrnetlib.files import write_json
 from mrnetlib.names import ARCHITECTURES, TASKS
 from mrnetlib.provenance import circumstances
@@ -78,7 +78,7 @@ def write(folder: Path, chosen: list[int]) -> list[Path]:
     for rank, index in enumerate(chosen):
         for labels in manifest["labels"].values():
             labels[index] = rank % 2
-    write_json(path.with_suffix(".json"), manifest)
+    write_json(path.with_suffix(".json"), sealed(manifest))
     return paths
 
 

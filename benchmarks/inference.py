@@ -22,7 +22,11 @@ from mrnetlib.training import devices, predict
 def ours(architecture: str, folder: Path, chosen: list[int], precision: str) -> Callable[[], int]:
     """Predictions for the chosen exams of a bank."""
     device = set_up()
-    bank = ExamBank.open(folder, "train", full_size.PLANE).resident(device).select(chosen)
+    bank = (
+        ExamBank.open(folder, "train", full_size.PLANE, checked=False)
+        .resident(device)
+        .select(chosen)
+    )
     network = new_network(architecture, bank, device)
 
     def loop() -> int:
@@ -37,7 +41,7 @@ def limit(architecture: str, folder: Path, chosen: list[int], precision: str) ->
     """The bare network on exams that lie ready."""
     device = set_up(deterministic=False)
     # As many slices at once as ours takes.
-    bank = ExamBank.open(folder, "train", full_size.PLANE).select(chosen)
+    bank = ExamBank.open(folder, "train", full_size.PLANE, checked=False).select(chosen)
     packs = [[chosen[i] for i in pack] for pack in predict.packs(bank)]
     network, ready = lying_ready(architecture, folder, packs, device)
     network.eval()

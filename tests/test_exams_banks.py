@@ -188,7 +188,7 @@ def test_a_manifest_that_says_what_cannot_be_is_refused_though_it_fits_itself(fo
     files.write_json(path, found)
     with pytest.raises(InputError, match=r"train_axial\.json: damaged or changed"):
         ExamBank.open(folder / "banks", "train", "axial")
-    files.write_json(path, found | {"manifest_sha256": banks._own_digest(found)})
+    files.write_json(path, banks.sealed(found))
     with pytest.raises(InputError, match=rf"train_axial\.json: {said}"):
         ExamBank.open(folder / "banks", "train", "axial")
 

@@ -214,7 +214,7 @@ def test_banks_without_standardization_are_missed_and_compared(study):
     path = banks.bank_path(raw.banks, "test", "sagittal").with_suffix(".json")
     manifest = json.loads(path.read_text())
     manifest["labels"]["acl"] = [1 - label for label in manifest["labels"]["acl"]]
-    write_json(path, manifest | {"manifest_sha256": banks._own_digest(manifest)})
+    write_json(path, banks.sealed(manifest))
     run = Run("not_standardized", 0, "acl")
     with pytest.raises(InputError, match="of other exams or labels than the study's own bank"):
         retrain.Unit(study, SMALL, "sagittal").banks(run)
