@@ -90,6 +90,7 @@ def gather(folder: Path) -> tuple[int, str]:
     study = studies.load("own", clone(folder))
     assert study.exams.is_dir() and study.weights_file("alexnet").is_file()
     runs = ["00_exams", "01_preprocessing", "03_fusion", "04_single_vs_multi_view"]
+    runs += ["models_alexnet_0"]
     runs += [f"02_per_plane_training_alexnet_{plane}" for plane in study.settings.planes]
     noted = dict.fromkeys(("machine", "versions", "commit", "changed_since"))
     for run in runs:
@@ -118,7 +119,7 @@ def test_the_chain_runs_in_folders_of_any_name(tmp_path):
     assert failed == {}
     for name in FOLDERS:
         written = files.read_json(tmp_path / name / "data" / "own" / "results" / "provenance.json")
-        assert len(written["runs"]) == 6
+        assert len(written["runs"]) == 7
     assert list(tmp_path.rglob("raw")) == []
 
 
