@@ -19,6 +19,7 @@ from torch import nn
 
 from mrnetlib.exams import banks, intake, layout
 from mrnetlib.names import PLANES, SPLITS, TASKS
+from mrnetlib.study import Study, load
 from mrnetlib.training.networks import ExamNetwork, GreyConv2d
 
 torch.set_num_threads(1)
@@ -75,6 +76,17 @@ def write_planted_banks(folder: Path, source: Path, tune_fraction: float = 0.25)
             paths = [layout.volume_path(source, split, plane, exam) for exam in rows["exam"]]
             banks.write_bank(folder, split, plane, rows, map(layout.read_volume, paths))
     return inventory
+
+
+def planted_study(root: Path, settings: str) -> Study:
+    """A study ``own`` with the text of its file, and banks of 40 planted exams and 10 to test."""
+    (root / "studies").mkdir()
+    (root / "Snakefile").touch()
+    (root / "studies" / "own.yaml").write_text(settings)
+    study = load("own", root)
+    inventory = write_planted_banks(study.banks, write_planted(study.exams, 40, 10, size=64))
+    intake.write_inventory(study.data / "exams.csv", inventory)
+    return study
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from mrnetlib.files import InputError
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_told_as_that(number):
-    with pytest.raises(InputError, match=r"^/tmp/x: no space is left .* TMPDIR"), disks_told():
-        raise OSError(number, "No space left on device", "/tmp/x")
+    with pytest.raises(InputError, match=r"^full/x: no space is left .* TMPDIR"), disks_told():
+        raise OSError(number, "No space left on device", "full/x")
 
 
 def test_no_place_for_temporary_files_is_told_as_that():

@@ -7,20 +7,18 @@ import pandas as pd
 import pytest
 import torch
 from conftest import (
+    planted_study,
     run_notebook,
     slices_of,
     tiny_network,
-    write_planted,
-    write_planted_banks,
 )
 
 from benchmarks import backbones
 from mrnetlib import files
 from mrnetlib.evaluation.roc import auc
-from mrnetlib.exams import intake
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.figures import lab as pictures
-from mrnetlib.study import imagenet_folder, load
+from mrnetlib.study import imagenet_folder
 from mrnetlib.teaching import lab, looking
 from mrnetlib.training import predict, recipe
 from mrnetlib.training.starting import starting_backbone
@@ -42,14 +40,7 @@ threads: 1
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    root = tmp_path_factory.mktemp("root")
-    (root / "studies").mkdir()
-    (root / "Snakefile").touch()
-    (root / "studies" / "own.yaml").write_text(FILE)
-    found = load("own", root)
-    inventory = write_planted_banks(found.banks, write_planted(found.exams, 40, 10, size=64))
-    intake.write_inventory(found.data / "exams.csv", inventory)
-    return found
+    return planted_study(tmp_path_factory.mktemp("root"), FILE)
 
 
 def case_of(way="all", exams=10, epochs=1, seed=0, **changes):

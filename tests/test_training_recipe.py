@@ -7,20 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import run_notebook, tiny_network, write_planted, write_planted_banks
+from conftest import planted_study, run_notebook, tiny_network
 
 from benchmarks import recipe as benchmark
 from mrnetlib import settings
 from mrnetlib.evaluation.predictions import COLUMNS, read_history
 from mrnetlib.exams import banks as banks_module
-from mrnetlib.exams import intake
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.exams.layout import read_volume, volume_path
 from mrnetlib.files import InputError, code_digest, write_array
 from mrnetlib.names import prediction_path
 from mrnetlib.phantom.tissues import CODES
 from mrnetlib.settings import Settings
-from mrnetlib.study import load
 from mrnetlib.training import augment, finetune, recipe
 from mrnetlib.training.checkpoints import fingerprint, load_checkpoint
 from mrnetlib.training.starting import starting_backbone
@@ -51,13 +49,7 @@ seeds: 2
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A study of planted exams: two planes out of order, one architecture, one task."""
-    root = tmp_path_factory.mktemp("root")
-    (root / "studies").mkdir()
-    (root / "Snakefile").touch()
-    (root / "studies" / "own.yaml").write_text(FILE)
-    study = load("own", root)
-    inventory = write_planted_banks(study.banks, write_planted(study.exams, 40, 10, size=64))
-    intake.write_inventory(study.data / "exams.csv", inventory)
+    study = planted_study(tmp_path_factory.mktemp("root"), FILE)
     write_tissues(study)
     return study
 
