@@ -125,6 +125,25 @@ def coefficients(regression: "LogisticRegression", planes: Sequence[str]) -> dic
     return dict(zip(("intercept", *planes), map(float, values), strict=True))
 
 
+def models(predictions: pd.DataFrame, how: str, planes: Sequence[str]) -> pd.DataFrame:
+    """The regressions of several models, each fitted by itself.
+
+    Parameters
+    ----------
+    predictions : as for `by_plane`, with the columns architecture, task and seed.
+    how : as for `fit`.
+
+    Returns
+    -------
+    DataFrame with the columns architecture, task, seed, intercept, and a weight per plane.
+    """
+    keys, rows = ["architecture", "task", "seed"], []
+    for key, own in predictions.groupby(keys, sort=False):
+        regression = fit(by_plane(own, planes), how)
+        rows.append(dict(zip(keys, key, strict=True)) | coefficients(regression, planes))
+    return pd.DataFrame(rows)
+
+
 def fuse(table: pd.DataFrame, how: str, unseen: pd.DataFrame | None = None) -> pd.DataFrame:
     """One architecture's and task's planes made one, in any of the `WAYS`.
 

@@ -85,6 +85,11 @@ def fused_path(results: Path, architecture: str, task: str) -> Path:
     return Path(results) / "fused" / f"{architecture}_{task}.csv"
 
 
+def checkpoint_path(data: Path, architecture: str, plane: str, task: str, seed: int) -> Path:
+    """Where notebook 02 keeps one network, in a study's data."""
+    return Path(data) / "checkpoints" / f"{architecture}_{plane}_{task}_{seed}.pt"
+
+
 def history_path(results: Path, architecture: str, plane: str, task: str) -> Path:
     """Where one network's training curve is: ``history/<architecture>_<plane>_<task>.csv``."""
     return Path(results) / "history" / f"{architecture}_{plane}_{task}.csv"

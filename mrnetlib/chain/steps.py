@@ -35,7 +35,7 @@ from mrnetlib.chain.step import (
     tissues,
     weights,
 )
-from mrnetlib.names import history_path, prediction_path
+from mrnetlib.names import checkpoint_path, history_path, prediction_path
 from mrnetlib.study import Study, files_of, taken_over
 
 
@@ -117,7 +117,7 @@ def training(study: Study, architecture: str, plane: str) -> Step:
             f"{place}/{run}.html",
         ),
         tuple(
-            f"{data(study)}/checkpoints/{'_'.join(unit)}_{seed}.pt"
+            checkpoint_path(data(study), *unit, seed).as_posix()
             for unit, seed in product(units, seeds)
         ),
         ("training",),

@@ -14,7 +14,7 @@ from PIL import Image, ImageColor
 from mrnetlib.dicom.geometry import Grid
 from mrnetlib.figures.style import PLANE_COLOURS
 from mrnetlib.names import PLANE_TITLES, TASK_TITLES
-from mrnetlib.reading.pictures import coloured, strongest
+from mrnetlib.reading.pictures import coloured, laid, strongest
 from mrnetlib.reading.reading import PlaneReading, Reading
 
 #: Side of a shown slice in pixels of the screen.
@@ -74,10 +74,7 @@ def laid_over(one: PlaneReading, index: int, task: str | None) -> np.ndarray:
     if task is None:
         return shown
     found = one.evidence[task]
-    cells = found.cells()
-    sheet = coloured(found.shares[index][np.ix_(cells, cells)], strongest(found)).astype(float)
-    opacity = sheet[..., 3:] / 255
-    return np.rint(sheet[..., :3] * opacity + shown * (1 - opacity)).astype(np.uint8)
+    return laid(coloured(found.shown(index), strongest(found)), shown)
 
 
 def picture(

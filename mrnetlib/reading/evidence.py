@@ -70,6 +70,16 @@ class Evidence:
         dense = self.shares / (counts[:, None] * counts).clip(min=1)
         return dense[:, cells][:, :, cells].astype(np.float32)  # (S, h, w) -> (S, size, size)
 
+    def shown(self, index: int) -> np.ndarray:
+        """A slice's shares as they are coloured: each pixel has its place's, (size, size)."""
+        cells = self.cells()
+        return self.shares[index][np.ix_(cells, cells)]
+
+    def summed(self, pixels: np.ndarray) -> np.ndarray:
+        """What lies on pixels (S, size, size) added up over each place, (S, h, w) float64."""
+        into = (self.cells()[:, None] == np.arange(self.shares.shape[1])).astype(np.float64)
+        return np.einsum("sij,ia,jb->sab", pixels, into, into, optimize=True)
+
 
 @dataclass(frozen=True)
 class Maps:
@@ -269,5 +279,4 @@ def mean(several: list[Evidence]) -> Evidence:
 def _regridded(one: Evidence, like: Evidence) -> np.ndarray:
     if one.shares.shape == like.shares.shape and (one.start, one.step) == (like.start, like.step):
         return one.shares
-    into = (like.cells()[:, None] == np.arange(like.shares.shape[1])).astype(np.float64)
-    return np.einsum("sij,ia,jb->sab", one.on_pixels(), into, into, optimize=True)
+    return like.summed(one.on_pixels())

@@ -27,7 +27,7 @@ from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams import intake, layout
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import InputError, sha256, write_csv, write_json, written_whole
-from mrnetlib.names import SPLITS, history_path
+from mrnetlib.names import SPLITS, checkpoint_path, history_path
 from mrnetlib.provenance import commit, versions
 from mrnetlib.reading import distances
 from mrnetlib.reading.card import card
@@ -119,7 +119,7 @@ def _write_member(
     if settings.standardize:
         shutil.copyfile(study.data / "landmarks.json", folder / LANDMARKS)
     model = describe(study, architecture, seed, predictions, norms, checks)
-    model["test_exams"] = hashlib.sha256("".join(_order(held)).encode()).hexdigest()
+    model["test_exams"] = hashlib.sha256("".join(sorted(_digests(held))).encode()).hexdigest()
     write_json(folder / MODEL, model)
     with written_whole(folder / CARD) as temporary:
         temporary.write_text(card(study, architecture, model), encoding="utf-8", newline="\n")
@@ -154,7 +154,7 @@ def _trained(study: Study, architecture: str, plane: str, task: str, seed: int) 
     InputError
         Where the checkpoint is missing, or its epochs are not those that the results tell of.
     """
-    path = study.data / "checkpoints" / f"{architecture}_{plane}_{task}_{seed}.pt"
+    path = checkpoint_path(study.data, architecture, plane, task, seed)
     checkpoint = load_checkpoint(path)
     history = read_history(study.results, architecture, plane, task)
     told = history.loc[history["seed"] == seed, "train_loss"].to_numpy()
@@ -168,16 +168,15 @@ def _trained(study: Study, architecture: str, plane: str, task: str, seed: int) 
     return network_of(checkpoint["best"], architecture)
 
 
-def _order(bank: ExamBank) -> list[str]:
+def _digests(bank: ExamBank) -> list[str]:
     """Digests of the exams' numbers, by which test exams are ordered: so that no row names one."""
-    return sorted(hashlib.sha256(exam.encode()).hexdigest() for exam in bank.exams)
+    return [hashlib.sha256(exam.encode()).hexdigest() for exam in bank.exams]
 
 
 def _test_rows(bank: ExamBank, plane: str, task: str, probability: np.ndarray) -> pd.DataFrame:
-    digests = [hashlib.sha256(exam.encode()).hexdigest() for exam in bank.exams]
     table = pd.DataFrame({"task": task, "plane": plane, "label": bank.labels[task].to_numpy()})
     table["probability"] = probability.round(6)
-    table = table.iloc[np.argsort(digests)].reset_index(drop=True)
+    table = table.iloc[np.argsort(_digests(bank))].reset_index(drop=True)
     return table.rename_axis("row").reset_index()
 
 

@@ -7,7 +7,6 @@ kinds of network that have learned nothing, the test exams, and the same exams w
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from mrnetlib.exams.banks import ExamBank
 from mrnetlib.exams.layout import read_volume
 from mrnetlib.figures.looks import Case
 from mrnetlib.files import InputError
+from mrnetlib.names import checkpoint_path
 from mrnetlib.parallel import each
 from mrnetlib.reading.evidence import Evidence, evidence, evidence_of, feature_maps
 from mrnetlib.reading.gradcam import grad_cam
@@ -93,14 +93,9 @@ def lesions(study: Study, plane: str, exam: str) -> np.ndarray:
     return np.asarray(read_volume(study.data / "lesions" / plane / f"{exam}.npy"))
 
 
-def checkpoint(study: Study, architecture: str, plane: str, task: str, seed: int) -> Path:
-    """Where notebook 02 keeps a network."""
-    return study.data / "checkpoints" / f"{architecture}_{plane}_{task}_{seed}.pt"
-
-
 def trained(study: Study, architecture: str, plane: str, task: str, seed: int) -> ExamNetwork:
     """A study's network as it was trained."""
-    state = load_checkpoint(checkpoint(study, architecture, plane, task, seed))["best"]
+    state = load_checkpoint(checkpoint_path(study.data, architecture, plane, task, seed))["best"]
     return network_of(state, architecture).requires_grad_(True)  # which Grad-CAM asks for
 
 
@@ -203,8 +198,7 @@ def case(study: Study, architecture: str, plane: str, task: str, exam: str, word
     found = evidence(network, slices)
     lesion = lesion_of(lesions(study, plane, exam), task)
     told = int(found.of_slices().argmax()), int(lesion.sum(axis=(1, 2)).argmax())
-    cells = np.ix_(found.cells(), found.cells())
-    sheets = [coloured(found.shares[index][cells], strongest(found)) for index in told]
+    sheets = [coloured(found.shown(index), strongest(found)) for index in told]
     chosen = [slices[index] for index in told]
     return Case(words, tuple(chosen), tuple(sheets), tuple(lesion[i] for i in told), told)
 

@@ -58,20 +58,22 @@ def coloured(values: np.ndarray, most: float) -> np.ndarray:
     return np.concatenate([colours, opacity[..., None]], axis=-1).astype(np.uint8)
 
 
+def laid(sheet: np.ndarray, below: np.ndarray | int) -> np.ndarray:
+    """Colours (..., 4) laid over greys, (..., 3) or one for all: uint8 (..., 3)."""
+    opacity = sheet[..., 3:] / 255
+    return np.rint(sheet[..., :3] * opacity + below * (1 - opacity)).astype(np.uint8)
+
+
 def over(evidence: Evidence, index: int) -> str:
     """The evidence of a slice as a see-through data URI of a slice's shape.
 
     Colours say the share of a place of the networks' grid, which is coarser than pixels.
     """
-    cells = evidence.cells()
-    shares = evidence.shares[index][np.ix_(cells, cells)]  # (h, w) -> (size, size)
-    step = -(-len(cells) // LARGEST)
-    return png(Image.fromarray(coloured(shares, strongest(evidence))[::step, ::step], "RGBA"))
+    sheet = coloured(evidence.shown(index), strongest(evidence))
+    step = -(-len(sheet) // LARGEST)
+    return png(Image.fromarray(sheet[::step, ::step], "RGBA"))
 
 
 def scale() -> str:
     """The scale of the colours over middle grey, from the strongest against to that for."""
-    colours = coloured(np.linspace(-1, 1, 128)[None], 1.0).astype(float)
-    opacity = colours[..., 3:] / 255
-    mixed = np.rint(colours[..., :3] * opacity + 110 * (1 - opacity)).astype(np.uint8)
-    return png(Image.fromarray(mixed, "RGB"))
+    return png(Image.fromarray(laid(coloured(np.linspace(-1, 1, 128)[None], 1.0), 110), "RGB"))

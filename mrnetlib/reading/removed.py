@@ -128,7 +128,7 @@ def pairs(said: pd.DataFrame, wanted: list[Without], models: pd.DataFrame) -> pd
     ----------
     said : columns exam, of a whole exam or `Without.name`, architecture, plane, task, seed and
         probability.
-    models : the fusions' weights, from `fused_models`.
+    models : the fusions' weights, from `mrnetlib.fusion.models`.
 
     Returns
     -------
@@ -151,16 +151,6 @@ def pairs(said: pd.DataFrame, wanted: list[Without], models: pd.DataFrame) -> pd
     both = before.merge(after, on=["name", "view", *keys], validate="one_to_one")
     both = both.assign(change=both["before"] - both["after"])
     return both[[*KEYS, "task", "view", "before", "after", "change"]]
-
-
-def fused_models(predictions: pd.DataFrame, how: str, planes: list[str]) -> pd.DataFrame:
-    """The weights of every fusion, fitted as the study fits it: architecture, task, seed,
-    intercept, and a column a plane."""
-    keys, rows = ["architecture", "task", "seed"], []
-    for key, own in predictions.groupby(keys, sort=False):
-        regression = fusion.fit(fusion.by_plane(own, planes), how)
-        rows.append(dict(zip(keys, key, strict=True)) | fusion.coefficients(regression, planes))
-    return pd.DataFrame(rows)
 
 
 def summary(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:

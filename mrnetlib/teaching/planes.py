@@ -10,22 +10,12 @@ from mrnetlib.study import Study
 from mrnetlib.teaching.answers import Exercise, by_name, choice, names
 from mrnetlib.teaching.networks import network_of
 
-KEYS = ["architecture", "task", "seed"]
-
 
 def _weights(study: Study, how: str, architectures: Any = None, tasks: Any = None) -> pd.DataFrame:
-    """The regressions' numbers, a row per model, with their planes' tables in ``attrs``."""
+    """The regressions' numbers, a row per model."""
     settings = study.settings
     chosen = architectures or settings.architectures, settings.planes, tasks or settings.tasks
-    rows, tables = [], []
-    for key, own in read_predictions(study.results, *chosen).groupby(KEYS, sort=False):
-        table = fusion.by_plane(own, settings.planes)
-        found = fusion.coefficients(fusion.fit(table, how), settings.planes)
-        rows.append(dict(zip(KEYS, key, strict=True)) | found)
-        tables.append(table)
-    found = pd.DataFrame(rows)
-    found.attrs["first"] = tables[0]
-    return found
+    return fusion.models(read_predictions(study.results, *chosen), how, settings.planes)
 
 
 def _shrunk(answer: Any, study: Study) -> str | None:
@@ -58,9 +48,10 @@ def _survives(answer: Any, study: Study) -> str | None:
 
 
 def _turns(answer: Any, study: Study) -> str | None:
-    found = _weights(study, study.settings.fuse_on)
-    row, planes = found.iloc[0], list(study.settings.planes)
-    exam = found.attrs["first"].query("split == 'test'").iloc[0]
+    row, planes = _weights(study, study.settings.fuse_on).iloc[0], list(study.settings.planes)
+    words = [row["architecture"]], planes, [row["task"]]
+    own = read_predictions(study.results, *words)
+    exam = fusion.by_plane(own[own["seed"] == row["seed"]], planes).query("split == 'test'").iloc[0]
     log_odds = row["intercept"] + sum(row[plane] * exam[plane] for plane in planes)
     truth = {plane: float(exam[plane] - log_odds / row[plane]) for plane in planes}
     hint = "At the turning point the log odds are 0, with the other planes as they were."
