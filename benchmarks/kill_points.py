@@ -33,7 +33,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from mrnetlib.chain.place import STUDY_VARIABLE, sweep
+from mrnetlib.chain.place import marked, sweep
 from mrnetlib.exams.banks import ExamBank, write_bank
 from mrnetlib.files import write_csv, write_json, write_text
 from mrnetlib.names import SPLITS, TASKS
@@ -155,13 +155,7 @@ def start(folder: Path) -> subprocess.Popen:
 
 def of_study(folder: Path) -> list[psutil.Process]:
     """The processes that carry the study's mark."""
-    mark, found = str(folder / "data" / "own"), []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            ours = process.environ().get(STUDY_VARIABLE) == mark
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+    return marked(folder / "data" / "own")
 
 
 def strike(running: subprocess.Popen, folder: Path, target: str, name: str) -> bool:

@@ -107,14 +107,19 @@ def end_orphans(study: Study) -> None:
 
 
 def _of_study(study: Study) -> list[psutil.Process]:
-    """This user's processes that carry the study's mark; those of a run that goes on hold its
-    lock, which is ours."""
+    """This user's processes of the study; those of a run that goes on hold its lock, which is
+    ours."""
     if os.environ.get(STUDY_VARIABLE) == str(study.data):
         return []  # called by a process of the study itself
+    return marked(study.data)
+
+
+def marked(data: Path) -> list[psutil.Process]:
+    """The processes that carry the mark of a study with this data folder, but for zombies."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            ours = process.environ().get(STUDY_VARIABLE) == str(study.data)
+            ours = process.environ().get(STUDY_VARIABLE) == str(data)
             if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found

@@ -6,10 +6,14 @@ Every function returns None for a right answer, and else the reason.
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mrnetlib.files import InputError
+from mrnetlib.settings import STEPS, keys_of
 from mrnetlib.study import Study
 
 
@@ -24,6 +28,19 @@ class Exercise:
 
     expects: str
     judge: Callable[[Any, Study], str | None]
+
+
+def table_of(path: Path, made_by: str) -> pd.DataFrame:
+    """A table of a study's results; a missing one is an `InputError` that says what makes it."""
+    if not path.is_file():
+        raise InputError(f"{path}: not found. Run {made_by} first.")
+    return pd.read_csv(path)
+
+
+def chain_and_first(key: str) -> tuple[list[str], int]:
+    """The steps of a study, and the place of the first one that reads a setting."""
+    chain = [step for step in STEPS if step != "choices"]
+    return chain, next(place for place, step in enumerate(chain) if key in keys_of(step))
 
 
 def number(answer: Any, truth: float, within: float, hint: str) -> str | None:

@@ -5,17 +5,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mrnetlib.files import InputError
-from mrnetlib.settings import STEPS, keys_of
 from mrnetlib.study import Study
-from mrnetlib.teaching.answers import Exercise, choice, function, names, numbers
+from mrnetlib.teaching.answers import (
+    Exercise,
+    chain_and_first,
+    choice,
+    function,
+    names,
+    numbers,
+    table_of,
+)
 
 
 def _summary(study: Study) -> pd.DataFrame:
     path = study.results / "choices" / "summary.csv"
-    if not path.is_file():
-        raise InputError(f"{path}: not found. Run 'make choices' and this notebook first.")
-    return pd.read_csv(path)
+    return table_of(path, "'make choices' and this notebook")
 
 
 def _farthest(answer: Any, study: Study) -> str | None:
@@ -47,8 +51,7 @@ def _at_a_lower_level(answer: Any, study: Study) -> str | None:
 
 
 def _another_choice(answer: Any, study: Study) -> str | None:
-    chain = [step for step in STEPS if step != "choices"]
-    first = next(place for place, step in enumerate(chain) if "weight_decay" in keys_of(step))
+    chain, first = chain_and_first("weight_decay")
     hint = "What reads the weight decay, and what comes after it?"
     return names(answer, chain[:first], chain, f"The others have to stay as they are. {hint}")
 

@@ -9,9 +9,8 @@ from mrnetlib.exams.intake import read_inventory
 from mrnetlib.files import InputError
 from mrnetlib.names import PLANES
 from mrnetlib.phantom.lesions import LESIONS
-from mrnetlib.settings import STEPS, keys_of
 from mrnetlib.study import Study
-from mrnetlib.teaching.answers import Exercise, by_name, names, numbers
+from mrnetlib.teaching.answers import Exercise, by_name, chain_and_first, names, numbers
 
 
 def _rubber_stamp(answer: Any, study: Study) -> str | None:
@@ -58,12 +57,11 @@ def _moved_by_the_mixture(answer: Any, study: Study) -> str | None:
 
 
 def _done_anew(answer: Any, study: Study) -> str | None:
-    chain = [step for step in STEPS if step != "choices"]
     wanted = ("phantom_severity", "fuse_on")
     if not isinstance(answer, dict) or set(answer) != set(wanted):
         return f"expected a dict with the keys {', '.join(wanted)}, a list of steps for each."
     for key in wanted:
-        first = next(place for place, step in enumerate(chain) if key in keys_of(step))
+        chain, first = chain_and_first(key)
         hint = "A step is done anew when it reads the setting, or anything that an anew step made."
         if reason := names(answer[key], chain[first:], chain, hint):
             return f"{key}: {reason}"

@@ -1,22 +1,12 @@
 """The exercises of notebook 07; the second needs what ``make looks`` has made, the last, too."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from mrnetlib.files import InputError
 from mrnetlib.reading.scores import ALL, EVIDENCE, LESIONS_OF
 from mrnetlib.study import Study
-from mrnetlib.teaching.answers import Exercise, choice, function, number
-
-
-def table_of(path: Path, made_by: str) -> pd.DataFrame:
-    """A table of a study's results; a missing one is an `InputError` that says what makes it."""
-    if not path.is_file():
-        raise InputError(f"{path}: not found. Run {made_by} first.")
-    return pd.read_csv(path)
+from mrnetlib.teaching.answers import Exercise, choice, function, number, table_of
 
 
 def _inside(answer: Any, study: Study) -> str | None:

@@ -15,9 +15,8 @@ from mrnetlib.files import InputError
 from mrnetlib.settings import augmentations
 from mrnetlib.study import Study
 from mrnetlib.teaching import lab, looking
-from mrnetlib.teaching.answers import Exercise, choice, number, numbers
+from mrnetlib.teaching.answers import Exercise, choice, number, numbers, table_of
 from mrnetlib.teaching.networks import network_of
-from mrnetlib.teaching.shares import table_of
 from mrnetlib.training import blocks, devices, recipe
 from mrnetlib.training.networks import ExamNetwork
 from mrnetlib.training.starting import starting_backbone, starting_network
