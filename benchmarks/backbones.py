@@ -14,14 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import process_time
 
-import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from mrnetlib import study as studies
-from mrnetlib.evaluation.rows import Model, Row
-from mrnetlib.evaluation.table1 import interval
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.exams.subsets import subset
 from mrnetlib.files import InputError, read_json, write_csv, write_json
@@ -78,13 +75,7 @@ def measure(
         backbone = starting_backbone(architecture, weights, this.settings.seed + draw).to(device)
         seeds = [this.settings.seed + draw]
         parts.append(lab.probes(this, backbone, plane, task, [len(bank)], seeds))
-    said = pd.concat(parts)
-    said = said[said["split"] == "test"].pivot(
-        index=["exam", "label"], columns="seed", values="probability"
-    )
-    label = said.index.get_level_values("label").to_numpy()
-    model = Model(label, np.squeeze(said.to_numpy()), architecture)
-    found = interval(Row(architecture, "single", task, [model]), "auc")
+    found = lab.measured(pd.concat(parts)).iloc[0]
     network = starting_network(backbone, bank, this.settings.seed)
     timed = bank.select(subset(bank.labels, TIMED, this.settings.seed))  # with both labels
     return {
@@ -94,9 +85,7 @@ def measure(
         "weights": words,
         "licence": licence,
         "draws": len(parts),
-        "auc": found.estimate,
-        "auc_low": found.low,
-        "auc_high": found.high,
+        **found[["auc", "auc_low", "auc_high"]],
     }
 
 

@@ -60,6 +60,12 @@ class Rule(NamedTuple):
 _table, _single = partial(cells, level="table"), partial(cells, level="single")
 _shown = partial(cells, level="shown")
 
+
+def _without_choices(ours: Path, kept: Path, settings: Settings) -> Found:
+    """Whether two notes are of the same study, whatever of it `CHOICES` would try."""
+    return studies(ours, kept, settings, CHOICES)
+
+
 #: The first that fits counts.
 RULES = (
     Rule("predictions/*.csv", aucs),
@@ -81,7 +87,7 @@ RULES = (
     Rule("figures/lab_*.png", existence, LAB),
     Rule("figures/looks_*.png", existence, LOOKS),
     Rule("figures/*.png", existence),
-    Rule(NOTE, lambda ours, kept, settings: studies(ours, kept, settings, CHOICES)),
+    Rule(NOTE, _without_choices),
     Rule("choices/predictions/*.csv", aucs, CHOICES),
     Rule("choices/networks/*.csv", _shown, CHOICES),
     Rule("choices/not_standardized/pretraining/*.csv", _shown, CHOICES),
@@ -95,7 +101,7 @@ RULES = (
     Rule("lab/summary.csv", partial(cells, level="single"), LAB),
     Rule("lab/claims.csv", partial(cells, level="choices"), LAB),
     Rule("lab/summary.md", existence, LAB),
-    Rule(f"lab/{NOTE}", lambda ours, kept, settings: studies(ours, kept, settings, CHOICES), LAB),
+    Rule(f"lab/{NOTE}", _without_choices, LAB),
     # where networks look follows from the networks, which are judged by their AUCs
     Rule("looks*.csv", _shown, LOOKS),
     Rule("looks/summary.md", existence, LOOKS),

@@ -67,11 +67,7 @@ def read_tensors(path: Path, remedy: str) -> dict:
     except FileNotFoundError:
         raise InputError(f"{path}: not found. {remedy}") from None
     except Exception as error:
-        why = (
-            f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            if str(error)
-            else str(type(error).__name__)
-        )
+        why = type(error).__name__ + (f": {str(error).splitlines()[0]}" if str(error) else "")
         raise InputError(f"{path}: not whole, or damaged ({why[:200]}). {remedy}") from None
     if not isinstance(content, dict):
         kind = type(content).__name__
