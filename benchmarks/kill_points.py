@@ -1,14 +1,15 @@
 """Kill studies and trainings at seeded moments, go on with the same command, and compare bytes.
 
-``python -m benchmarks.kill_points --studies 40 --trainings 40 --json FILE``. A study is killed over
-and over until it is finished, by each kind of signal and target; a training, too. At the end
-its predictions, tables and figures have to be the bytes of a run that was left alone, and no
-temporary file and no process may be left. The study is a small chain of its own (``--kind mini``),
-or a study of synthetic knees with this project's notebooks (``--kind tiny``).
+``python -m benchmarks.kill_points --trainings 40 --chains 40 --studies 5 --json FILE``. A study is
+killed over and over until it is finished, by each kind of signal and target; a training, too. At
+the end its predictions, tables and figures have to be the bytes of a run that was left alone, and
+no temporary file and no process may be left. A chain is a study of two short notebooks, killed
+often in little time; a study is one of synthetic knees with this project's own notebooks.
 """
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -38,6 +39,7 @@ from mrnetlib.exams.banks import ExamBank, write_bank
 from mrnetlib.files import write_csv, write_json, write_text
 from mrnetlib.names import SPLITS, TASKS
 from mrnetlib.parallel import stoppable
+from mrnetlib.provenance import commit, versions
 from mrnetlib.settings import Settings
 from mrnetlib.training import recipe
 from mrnetlib.training.checkpoints import load_checkpoint
@@ -123,7 +125,7 @@ def project(folder: Path, kind: str) -> Path:
     """A folder with a study ``own``."""
     folder.mkdir(parents=True)
     write_text(folder / "studies" / "own.yaml", TINY)
-    if kind == "tiny":
+    if kind == "studies":
         shutil.copy(ROOT / "Snakefile", folder)
         shutil.copytree(ROOT / "notebooks", folder / "notebooks")
         shutil.copytree(
@@ -230,7 +232,7 @@ def killed_study(folder: Path, kind: str, wanted: dict[str, str], plan: list, mo
     return {"points": points, "status": status, "differing": differing, "strays": strays(folder)}
 
 
-def studies(count: int, seed: int, kind: str, work: Path) -> dict[str, Any]:
+def studies(count: int, seed: int, work: Path, kind: str = "studies") -> dict[str, Any]:
     """Kill points over whole studies."""
     draw = random.Random(seed)
     begun = time.monotonic()
@@ -250,7 +252,7 @@ def studies(count: int, seed: int, kind: str, work: Path) -> dict[str, Any]:
         runs.append(run)
         print(json.dumps(run), flush=True)
         shutil.rmtree(work / f"killed{len(runs) - 1}", ignore_errors=not run["differing"])
-    return {"kind": kind, "seconds_undisturbed": round(took), "files": len(wanted), "runs": runs}
+    return {"seconds_undisturbed": round(took), "files": len(wanted), "runs": runs}
 
 
 def train(folder: Path) -> None:
@@ -341,6 +343,7 @@ def counted(found: dict[str, Any]) -> dict[str, Any]:
     points = [point for run in found["runs"] for point in run["points"]]
     return {
         "points": len(points),
+        "seconds_undisturbed": found["seconds_undisturbed"],
         "signals": Counter(point["signal"] for point in points),
         "targets": Counter(point.get("target", "the training") for point in points),
         "runs": len(found["runs"]),
@@ -354,24 +357,23 @@ def counted(found: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """Kill, print a line a study and the counts, and write them; 1 where something was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=40, help="kill points in whole studies")
     parser.add_argument("--trainings", type=int, default=40, help="kill points in trainings")
-    parser.add_argument("--kind", choices=("mini", "tiny"), default="mini")
+    parser.add_argument("--chains", type=int, default=40, help="kill points in short chains")
+    parser.add_argument("--studies", type=int, default=5, help="kill points in whole studies")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as work:
-        found = {"seed": chosen.seed}
-        if chosen.trainings:
-            found["trainings"] = counted(trainings(chosen.trainings, chosen.seed, Path(work)))
-            print(json.dumps(found["trainings"]), flush=True)
-        if chosen.studies:
-            of = studies(chosen.studies, chosen.seed, chosen.kind, Path(work))
-            found["studies"] = {"kind": chosen.kind, **counted(of)}
-            print(json.dumps(found["studies"]), flush=True)
+        found = {"seed": chosen.seed, "code": commit(ROOT), "versions": versions()}
+        for kind in ("trainings", "chains", "studies"):
+            if count := getattr(chosen, kind):
+                place = Path(work, kind)
+                how = trainings if kind == "trainings" else functools.partial(studies, kind=kind)
+                found[kind] = counted(how(count, chosen.seed, work=place))
+                print(json.dumps({kind: found[kind]}), flush=True)
     if chosen.json:
         write_json(chosen.json, found)
-    parts = [part for part in found.values() if isinstance(part, dict)]
+    parts = [found[kind] for kind in ("trainings", "chains", "studies") if kind in found]
     right = (p["finished"] == p["same_bytes"] == p["runs"] and not p["strays"] for p in parts)
     return 0 if all(right) else 1
 

@@ -198,7 +198,7 @@ def of_the_kills() -> dict[str, str]:
     """How many kill points were tried, and what came of them."""
     path, found = RESULTS / "benchmarks" / "kill_points.json", {}
     counts = read_json(path) if path.is_file() else {}
-    for kind in ("studies", "trainings"):
+    for kind in ("trainings", "chains", "studies"):
         part = counts.get(kind, {})
         found[f"kill points of {kind}"] = str(part.get("points", UNMEASURED))
         found[f"killed {kind}"] = str(part.get("runs", UNMEASURED))
