@@ -25,6 +25,9 @@ from mrnetlib.files import InputError, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 
+#: Packages that pip is asked for at a time; it takes long to begin.
+TOGETHER = 20
+
 #: The names of each system's wheels, and what their requirements are asked for it. PyPI has torch
 #: without CUDA for Windows and macOS; Linux's is one that needs its CUDA libraries to start.
 SYSTEMS = {
@@ -94,20 +97,28 @@ def gather(folder: Path, system: str, python: str) -> list[str]:
     """
     how = ["--no-deps", "--only-binary=:all:", "--python-version", python, "--dest", str(folder)]
     how += [word for name in SYSTEMS[system]["platforms"] for word in ("--platform", name)]
+    left = [one for one in needed(system, python) if not there(folder, one)]
     built = []
-    for one in tqdm(needed(system, python), desc=system, unit="package"):
-        if there(folder, one):
-            continue
-        if words := run_pip("download", *how, one):
-            why = run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), one)
-            if why or not there(folder, one, "none-any"):
-                raise InputError(
-                    f"{one}: there is no wheel for {system}, Python {python}, and none that is the "
-                    "same everywhere could be built. Take another Python.\n"
-                    + (why or words)[-1500:]
-                )
-            built.append(one)
+    with tqdm(total=len(left), desc=system, unit="package") as bar:
+        for start in range(0, len(left), TOGETHER):
+            some = left[start : start + TOGETHER]
+            if run_pip("download", *how, *some):  # one without a wheel stops them all
+                built += [one for one in some if not_downloaded(folder, one, how)]
+            bar.update(len(some))
     return built
+
+
+def not_downloaded(folder: Path, one: str, how: list[str]) -> bool:
+    """Download a package's wheel, or build it; whether it was built."""
+    if there(folder, one) or not (words := run_pip("download", *how, one)):
+        return False
+    why = run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), one)
+    if why or not there(folder, one, "none-any"):
+        raise InputError(
+            f"{one}: there is no such wheel for {folder.name}, and none that is the same "
+            f"everywhere could be built. Take another Python.\n{(why or words)[-1500:]}"
+        )
+    return True
 
 
 def there(folder: Path, requirement: str, kind: str = "") -> bool:

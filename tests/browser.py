@@ -231,8 +231,10 @@ class Lab:
         link = f"[...panel.node.querySelectorAll('a')].find(a => a.textContent === {words!r})"
         self.page.wait_for(f"{link}?.getAttribute('href')?.startsWith('http')", 20)  # is resolved
         self.page.run(f"{link}.click()")
-        self.page.wait_for("jupyterapp.shell.currentWidget !== panel", 20)
-        title = self.page.run("jupyterapp.shell.currentWidget.title.label")
+        # Between the two there is none for a moment.
+        current = "jupyterapp.shell.currentWidget"
+        self.page.wait_for(f"{current} && {current} !== panel", 20)
+        title = self.page.run(f"{current}.title.label")
         self.page.run("jupyterapp.shell.currentWidget.close()")
         self.page.run("jupyterapp.shell.activateById(panel.id)")
         return title

@@ -25,8 +25,9 @@ SMALL = {"study": "tiny", "planes": ",".join(PLANES), "tasks": ",".join(TASKS)}
 
 TINY = """extends: phantom
 description: a few synthetic knees, for a test
-train_exams: 20
+train_exams: 24
 test_exams: 12
+tune_fraction: 0.5
 weights: none
 head: random
 architectures: [alexnet]
