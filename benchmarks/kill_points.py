@@ -10,7 +10,6 @@ often in little time; a study is one of synthetic knees with this project's own 
 import argparse
 import contextlib
 import functools
-import hashlib
 import json
 import multiprocessing
 import os
@@ -36,7 +35,7 @@ from torch import nn
 
 from mrnetlib.chain.place import marked, sweep
 from mrnetlib.exams.banks import ExamBank, write_bank
-from mrnetlib.files import write_csv, write_json, write_text
+from mrnetlib.files import sha256, write_csv, write_json, write_text
 from mrnetlib.names import SPLITS, TASKS
 from mrnetlib.parallel import stoppable
 from mrnetlib.provenance import commit, versions
@@ -189,7 +188,7 @@ def digests(folder: Path) -> dict[str, str]:
         name = path.relative_to(data).as_posix()
         timed = name.endswith((".html", "provenance.json")) or name.startswith(("runs/", "logs/"))
         if not (timed or name.startswith("results/history/")):  # seconds of every epoch
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = sha256(path)
     return found
 
 
@@ -279,16 +278,22 @@ def killed_training(folder: Path, moments: list[float], names: list[str]) -> dic
     while True:
         process = fork.Process(target=in_order, args=(folder,))
         process.start()
-        process.join(moments[len(points)] if len(points) < len(moments) else HANGS)
+        left = moments[len(points) :]
+        process.join(left[0] if left else HANGS)
         if process.exitcode is not None:
             break
-        name = names[len(points)] if len(points) < len(moments) else "SIGKILL"
-        points.append({"after": round(moments[len(points)], 2), "signal": name})
+        if not left:
+            points[-1:] = [{**point, "hung": True} for point in points[-1:]]
+            process.kill()
+            process.join()
+            break
+        name = names[len(points)]
+        points.append({"after": round(left[0], 2), "signal": name})
         os.kill(process.pid, getattr(signal, name))
         process.join()
     sweep(folder)
     written = sorted(path.name for path in folder.iterdir())
-    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in COMPARED}
+    found = {name: sha256(folder / name) if name in written else None for name in COMPARED}
     strays = [name for name in written if name not in (*COMPARED, "checkpoint.pt")]
     return {"points": points, "status": process.exitcode, "found": found, "strays": strays}
 
