@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.special import ndtr, ndtri
 
 from mrnetlib.evaluation.roc import Interval, hanley_mcneil_variance
 from mrnetlib.files import InputError
@@ -31,8 +31,8 @@ def square_and_add(first: Interval, second: Interval, level: float = 0.95) -> Co
     high = difference + np.hypot(first.high - first.estimate, second.estimate - second.low)
     # the side towards zero tells how far the difference is from none
     towards_zero = difference - low if difference > 0 else high - difference
-    z = norm.ppf((1 + level) / 2) * abs(difference) / towards_zero if difference else 0.0
-    p = float(2 * norm.sf(z))
+    z = ndtri((1 + level) / 2) * abs(difference) / towards_zero if difference else 0.0
+    p = float(2 * ndtr(-z))
     low, high = max(-1.0, float(low)), min(1.0, float(high))
     return Comparison(difference, low, high, p, "square and add")
 
@@ -53,8 +53,8 @@ def contrast(estimate: float, share: np.ndarray, level: float = 0.95) -> Compari
     deviation = float(np.sqrt((share**2).sum()))
     if deviation < 1e-9:
         raise InputError("the difference has no variance on these exams. Use square_and_add.")
-    half = norm.ppf((1 + level) / 2) * deviation
-    p = float(2 * norm.sf(abs(estimate) / deviation))
+    half = ndtri((1 + level) / 2) * deviation
+    p = float(2 * ndtr(-abs(estimate) / deviation))
     low, high = max(-1.0, estimate - half), min(1.0, estimate + half)
     return Comparison(float(estimate), float(low), float(high), p, "normal, paired")
 
@@ -75,6 +75,8 @@ def mcnemar(first: Any, second: Any) -> float:
             f"the two models' decisions have shapes {first.shape} and {second.shape}; expected "
             "one per exam for the same exams. Compare the same exams."
         )
+    from scipy.stats import binomtest  # a second to load, which only this needs
+
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
     return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
@@ -135,8 +137,8 @@ def published_difference(
         np.sqrt(hanley_mcneil_variance(area, positives, negatives)) for area in (first, second)
     )
     deviation = float(np.sqrt(one**2 + other**2 - 2 * correlation * one * other))
-    difference, half = first - second, norm.ppf((1 + level) / 2) * deviation
-    p = float(2 * norm.sf(abs(difference) / deviation))
+    difference, half = first - second, ndtri((1 + level) / 2) * deviation
+    p = float(2 * ndtr(-abs(difference) / deviation))
     low, high = float(difference - half), float(difference + half)
     return Comparison(difference, low, high, p, "Hanley-McNeil")
 
@@ -185,7 +187,7 @@ def exams_needed(
             f"areas {first} and {second}, power {power}, level {level}: expected two different "
             "areas, and power and level strictly between 0 and 1."
         )
-    reach = norm.ppf((1 + level) / 2) + norm.ppf(power)
+    reach = ndtri((1 + level) / 2) + ndtri(power)
 
     def found(exams: int) -> bool:
         sizes = share * exams, (1 - share) * exams

@@ -7,8 +7,8 @@ models are compared, probabilities are ``(exams, models)`` and all models saw th
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
+import pandas as pd
+from scipy.special import expit, logit, ndtri
 
 from mrnetlib.files import InputError
 
@@ -102,8 +102,13 @@ def auc(label: Any, probability: Any) -> float:
     positive, probability = checked(label, probability)
     positives = int(positive.sum())
     negatives = len(positive) - positives
-    rank_sum = rankdata(probability)[positive].sum()  # midranks: a tie counts half
+    rank_sum = _midranks(probability)[positive].sum()  # a tie counts half
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _midranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 on along the first axis; equal values share the mean of theirs."""
+    return pd.DataFrame(values).rank().to_numpy().reshape(np.shape(values))
 
 
 def influence(label: Any, probability: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -137,9 +142,9 @@ def influence(label: Any, probability: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     columns = probability.reshape(len(positive), -1)
     # placements: how much of the other class each exam is on the right side of
-    ranks = rankdata(columns, axis=0)
-    above = (ranks[positive] - rankdata(columns[positive], axis=0)) / negatives  # (m, M)
-    below = 1 - (ranks[~positive] - rankdata(columns[~positive], axis=0)) / positives  # (n, M)
+    ranks = _midranks(columns)
+    above = (ranks[positive] - _midranks(columns[positive])) / negatives  # (m, M)
+    below = 1 - (ranks[~positive] - _midranks(columns[~positive])) / positives  # (n, M)
     areas = above.mean(axis=0)
     share = np.empty_like(columns)
     share[positive] = (above - areas) / np.sqrt(positives * (positives - 1))
@@ -178,7 +183,7 @@ def logit_interval(area: Any, variance: Any, level: float = 0.95) -> tuple:
     low, high : same shape.
     """
     area = np.asarray(area, dtype=np.float64)
-    half = norm.ppf((1 + level) / 2) * np.sqrt(variance) / (area * (1 - area))
+    half = ndtri((1 + level) / 2) * np.sqrt(variance) / (area * (1 - area))
     return expit(logit(area) - half), expit(logit(area) + half)
 
 
@@ -204,7 +209,7 @@ def newcombe_interval(area: Any, positives: int, negatives: int, level: float = 
             f"found {positives} positive and {negatives} negative exams, expected at least one "
             "of each. Choose exams of both classes."
         )
-    z = norm.ppf((1 + level) / 2)
+    z = ndtri((1 + level) / 2)
     middle = (positives + negatives) / 2 - 1
 
     def too_far(true: np.ndarray) -> np.ndarray:
@@ -278,7 +283,7 @@ def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval
         raise InputError(
             f"{successes} of {n} exams: expected at least one exam and a count within it."
         )
-    z, share = norm.ppf((1 + level) / 2), successes / n
+    z, share = ndtri((1 + level) / 2), successes / n
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     # at 0 and 1 a limit is exactly the share; rounding may not put it beyond
