@@ -55,6 +55,11 @@ TARGETS = ("all", "group", "parent", "snakemake", "kernel")
 #: What of a training is compared: its predictions, its epochs but for their seconds, its weights.
 COMPARED = ("predictions.csv", "kept.json")
 
+#: What tells of the run itself, its times above all: what was run when, what was made from what,
+#: notebooks as executed, seconds of every epoch.
+NOTES = ("runs/", "logs/", "made/", "executed/", "failed/", "results/history/")
+TIMED = (".html", "provenance.json", "checksums.json")
+
 #: Seconds after which a run that was killed and does not end hangs.
 HANGS = 600
 
@@ -186,8 +191,7 @@ def digests(folder: Path) -> dict[str, str]:
     data, found = folder / "data" / "own", {}
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
         name = path.relative_to(data).as_posix()
-        timed = name.endswith((".html", "provenance.json")) or name.startswith(("runs/", "logs/"))
-        if not (timed or name.startswith("results/history/")):  # seconds of every epoch
+        if not (name.endswith(TIMED) or name.startswith(NOTES)):
             found[name] = sha256(path)
     return found
 
