@@ -36,6 +36,10 @@ needs_chromium = pytest.mark.skipif(
 PICTURES = "MRNETLIB_PICTURES"
 
 
+#: The documents that JupyterLab has open.
+MAIN = "[...jupyterapp.shell.widgets('main')]"
+
+
 class Page:
     """One tab of a browser.
 
@@ -217,7 +221,8 @@ class Lab:
     def links(self) -> list[str]:
         """The texts of the open notebook's links to files of the project."""
         prose = "\n".join(c["source"] for c in self.cells() if c["cell_type"] == "markdown")
-        return re.findall(r"\[([^\]\n]+)\]\((?!\w+:|#)[^)]+\)", prose)
+        found = re.findall(r"\[([^\]\n]+)\]\((?!\w+:|#)[^)]+\)", prose)
+        return [words.strip("`") for words in found]
 
     def follow(self, words: str) -> str:
         """Click on the link that has a text and stands in the open notebook, and close what opens.
@@ -232,12 +237,11 @@ class Lab:
         self.show(self.page.run(f"panel.content.widgets.findIndex({markdown})"))
         link = f"[...panel.node.querySelectorAll('a')].find(a => a.textContent === {words!r})"
         self.page.wait_for(f"{link}?.getAttribute('href')?.startsWith('http')", 20)  # is resolved
-        self.page.run(f"{link}.click()")
-        # Between the two there is none for a moment.
-        current = "jupyterapp.shell.currentWidget"
-        self.page.wait_for(f"{current} && {current} !== panel", 20)
-        title = self.page.run(f"{current}.title.label")
-        self.page.run("jupyterapp.shell.currentWidget.close()")
+        self.page.run(f"window.before = new Set({MAIN}), {link}.click(), 0")
+        self.page.wait_for(f"window.opened = {MAIN}.find(widget => !before.has(widget))", 20)
+        self.page.wait_for("opened === jupyterapp.shell.currentWidget", 20)
+        title = self.page.run("opened.title.label")
+        self.page.run("opened.context.ready.then(() => opened.dispose()).then(() => 0)")
         self.page.run("jupyterapp.shell.activateById(panel.id)")
         return title
 
