@@ -79,6 +79,50 @@ def test_the_report_says_the_readings_numbers(knee):
             assert said[key, codes.LOGIT.value] == one.evidence[task].logit
 
 
+def meaning(item) -> str:
+    return item.ConceptNameCodeSequence[0].CodeMeaning
+
+
+def test_people_read_few_digits_names_and_the_warnings_first(knee):
+    _, _, paths = knee
+    report = dcmread(paths["report"])
+    for item in items(report, "NUM"):
+        value = item.MeasuredValueSequence[0]
+        if "FloatingPointValue" in value:
+            assert float(value.NumericValue) == pytest.approx(value.FloatingPointValue, rel=1e-3)
+        assert len(value.NumericValue.original_string) <= len("-1.234e-05")
+    counted = (codes.FOUND.meaning, codes.SCORED.meaning)
+    counts = [item for item in items(report, "NUM") if meaning(item) in counted]
+    assert {str(item.MeasuredValueSequence[0].NumericValue) for item in counts} == {"7", "10"}
+    names = [meaning(item) for item in report.ContentSequence]
+    first = names.index("Comment")
+    assert "not a medical device" in report.ContentSequence[first].TextValue
+    assert first < names.index("Imaging Measurements")
+    for one in (report, dcmread(paths["key_images_acl"])):  # else viewers leave out the names
+        inner = [item.ContinuityOfContent for item in items(one, "CONTAINER")]
+        assert {one.ContinuityOfContent, *inner} == {"SEPARATE"}
+
+
+def test_a_group_names_its_own_networks_only(tmp_path):
+    write_series(tmp_path / "study", "axial", 4)
+    names = ("axial_acl.safetensors", "axial_abnormal.safetensors", "manifest.json", "model.json")
+    models = {f"alexnet/2020/{name}": "0123abcd" * 8 for name in names}
+    reading = of_volumes(read_study(tmp_path / "study"), models=models)
+    report = dcmread(write_objects(reading, tmp_path)[0])
+    for group in (one for one in items(report, "CONTAINER") if "Group" in meaning(one)):
+        said = [item.TextValue.split()[0] for item in items(group, "TEXT")
+                if meaning(item) == "Algorithm Parameters"]  # fmt: skip
+        task = next(iter(items(group, "CODE"))).ConceptCodeSequence[0].CodeValue
+        own = (f"_{task}.safetensors", "manifest.json")
+        assert said == [name for name in models if name.endswith(own)]
+
+
+def test_every_object_is_a_series_with_a_title_of_its_own(knee):
+    made = [dcmread(path, stop_before_pixels=True) for path in knee[2].values()]
+    for keyword in ("SeriesInstanceUID", "SeriesNumber", "SeriesDescription"):
+        assert len({one[keyword].value for one in made}) == len(made)
+
+
 def items(item, kind: str):
     """All items of a kind in a report, at any depth."""
     for one in item.get("ContentSequence", []):
@@ -150,7 +194,8 @@ def test_all_belong_to_the_exam_and_only_they_hold_its_identity(knee):
             assert made[keyword].value == source[keyword].value
         if "evidence" in path.name:
             assert made.FrameOfReferenceUID == source.FrameOfReferenceUID
-            assert made.Laterality == source.Laterality
+            shared = made.SharedFunctionalGroupsSequence[0]  # without it dcmqi ends
+            assert shared.FrameAnatomySequence[0].FrameLaterality == source.Laterality
         seen.add(made.SOPInstanceUID)
     assert len(seen) == len(paths)
 

@@ -40,6 +40,7 @@ EVIDENCE = codes.DCM.ClassActivation
 DEVICE = codes.DCM.Device
 REGION = codes.SCT.Knee
 MEASUREMENT_REPORT = codes.DCM.ImagingMeasurementReport
+MEASUREMENTS = codes.DCM.ImagingMeasurements
 PROCEDURE = codes.LN.MRIUnspecifiedBodyRegion
 COMMENT = codes.DCM.Comment
 OF_INTEREST = codes.DCM.OfInterest

@@ -6,7 +6,7 @@ must, and its dates. Nothing else that is written of a reading does.
 
 import importlib.metadata
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from highdicom import PatientSexValues, sr
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
@@ -15,12 +15,13 @@ from pydicom import Dataset
 from pydicom.valuerep import DA, TM
 
 from mrnetlib.dicom.sources import quiet
-from mrnetlib.files import InputError, written_whole
+from mrnetlib.files import MANIFEST, InputError, written_whole
 from mrnetlib.names import TASK_TITLES
 from mrnetlib.reading import codes
 from mrnetlib.reading.maps import parametric_map
+from mrnetlib.reading.models import network_file
 from mrnetlib.reading.reading import DISCLAIMER, PlaneReading, Reading
-from mrnetlib.reading.structured import TOLD, report
+from mrnetlib.reading.structured import TOLD, report, separate
 
 FOLDER = "dicom"
 MAKER = "mrnetlib, research software"
@@ -28,6 +29,8 @@ MODEL = "Reading of a knee exam"
 
 #: Series of the objects are numbered from here, beyond those that scanners give.
 FIRST_SERIES = 9001
+#: Of these numbers the report has the first, key objects and maps those from here.
+_KEYS, _MAPS = 1, 10
 
 #: What every object of a study must say, be it nothing (type 2); some exams lack it.
 _STUDY_SAYS = (
@@ -107,12 +110,6 @@ class _Exam:
             self.sources = {p: self._read(one) for p, one in self.planes.items()}
         self.version = importlib.metadata.version("mrnetlib")
         self.uid = UID()
-        self.algorithm = sr.AlgorithmIdentification(
-            name="mrnetlib",
-            version=self.version,
-            parameters=[f"{name} {checksum}" for name, checksum in reading.models.items()],
-            manufacturer=MAKER,
-        )
         self.device = sr.ObserverContext(
             observer_type=codes.DEVICE,
             observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -139,6 +136,18 @@ class _Exam:
         found = (source for sources in self.sources.values() for source in sources)
         return list({str(source.SOPInstanceUID): source for source in found}.values())
 
+    def algorithm(self, planes: list[str], task: str) -> sr.AlgorithmIdentification:
+        """What says something of planes and a task: SHA-256 of the networks, and of the manifests,
+        which hold those of all else."""
+        own = {MANIFEST, *(network_file(plane, task) for plane in planes)}
+        files = self.reading.models.items()
+        return sr.AlgorithmIdentification(
+            name="mrnetlib",
+            version=self.version,
+            parameters=[f"{name} {sum_}" for name, sum_ in files if PurePath(name).name in own],
+            manufacturer=MAKER,
+        )
+
     def common(self, series: int, title: str) -> dict:
         """What an object says of the software, and of the series that it begins."""
         return {
@@ -159,8 +168,8 @@ class _Exam:
         scheme.CodingSchemeName = codes.SCHEME_NAME
         scheme.CodingSchemeResponsibleOrganization = "mrnetlib"
         made.CodingSchemeIdentificationSequence = [scheme]
-        if made.Modality not in ("SR", "KO"):
-            made.Laterality = self.side()
+        if "SharedFunctionalGroupsSequence" in made and "Laterality" in made:
+            del made.Laterality  # a map's frames say it
         return made
 
     def side(self) -> str:
@@ -192,24 +201,24 @@ class _Exam:
 
 
 def _maps(exam: _Exam) -> Iterator[tuple[str, Dataset]]:
-    for series, (plane, one) in enumerate(exam.planes.items(), 2):
+    """A series each: viewers tell series apart by their titles, and some show of each one map."""
+    for place, (plane, one) in enumerate(exam.planes.items()):
         if _placeless(one):
             continue
         sources = list({id(source): source for source in exam.sources[plane]}.values())
-        common = exam.common(series, f"Evidence, {plane} (research)")
-        common |= {"manufacturer_model_name": MODEL, "software_versions": exam.version}
-        common |= {"device_serial_number": exam.version}
-        for count, (task, evidence) in enumerate(one.evidence.items(), 1):
-            said = common | {"instance_number": count}
-            spacing = one.source.volume.spacing[0]
-            grids = one.source.grids()
-            made = parametric_map(plane, task, evidence, grids, spacing, sources, said)
+        grids, spacing = one.source.grids(), one.source.volume.spacing[0]
+        said = {"manufacturer_model_name": MODEL, "software_versions": exam.version}
+        said |= {"device_serial_number": exam.version, "instance_number": 1}
+        for count, (task, evidence) in enumerate(one.evidence.items()):
+            title = f"{TASK_TITLES[task]}, {plane}: evidence (research)"
+            said |= exam.common(_MAPS + place * len(one.evidence) + count, title)
+            parts = evidence, grids, spacing, sources, exam.side()
+            made = parametric_map(plane, task, *parts, said)
             yield f"evidence_{plane}_{task}.dcm", made
 
 
 def _key_objects(exam: _Exam) -> Iterator[tuple[str, Dataset]]:
-    common = exam.common(1, "Slices with most evidence (research)")
-    for count, task in enumerate(exam.reading.probabilities, 1):
+    for count, task in enumerate(exam.reading.probabilities):
         told = [found for plane in exam.planes for found in exam.telling(plane, task)]
         if not told:
             continue
@@ -221,12 +230,13 @@ def _key_objects(exam: _Exam) -> Iterator[tuple[str, Dataset]]:
             description=f"Slices with most evidence for {TASK_TITLES[task]}. {DISCLAIMER}",
         )
         _name_frames(content, [frame for _, frame in told])
+        separate(content[0])
         document = KeyObjectSelectionDocument(
             evidence=list({str(image.SOPInstanceUID): image for image in images}.values()),
             content=content,
             sop_instance_uid=UID(),
-            instance_number=count,
-            **common,
+            instance_number=1,
+            **exam.common(_KEYS + count, f"{TASK_TITLES[task]}: most evidence (research)"),
         )
         yield f"key_images_{task}.dcm", document
 

@@ -14,6 +14,7 @@ from highdicom import (
     VOILUTTransformation,
 )
 from highdicom.pm import ParametricMap, RealWorldValueMapping
+from highdicom.sr import CodedConcept
 from highdicom.uid import UID
 from pydicom import Dataset
 
@@ -65,6 +66,17 @@ def _mapping(task: str, shares: np.ndarray) -> RealWorldValueMapping:
     )
 
 
+def _anatomy(side: str) -> Dataset:
+    """What the frames show: dcmqi, which 3D Slicer reads maps by, ends without it.
+
+    A side must be said, and where it is unknown dcmqi itself writes U.
+    """
+    made = Dataset()
+    made.FrameLaterality = side or "U"
+    made.AnatomicRegionSequence = [CodedConcept.from_code(codes.REGION)]
+    return made
+
+
 def parametric_map(
     plane: str,
     task: str,
@@ -72,6 +84,7 @@ def parametric_map(
     grids: list[Grid],
     spacing: float,
     sources: list[Dataset],
+    side: str,
     common: dict,
 ) -> ParametricMap:
     """The map of one plane and task.
@@ -81,13 +94,14 @@ def parametric_map(
     grids : where each slice's pixels lie.
     spacing : between slices in mm.
     sources : the source images, one a slice or one that holds all as frames.
+    side : R or L, "" where it is unknown.
     common : what all objects say of the software and of their series, see `dicom_objects`.
     """
     shares, pixel, shift = on_grid(evidence, grids[0])
     corners = [grid.first + shift * (grid.across + grid.down) for grid in grids]
     thickness = spacing if np.isfinite(spacing) and spacing > 0 else pixel
     title = f"Evidence for {TASK_TITLES[task]}, {PLANE_TITLES[plane].lower()}"
-    return ParametricMap(
+    made = ParametricMap(
         source_images=sources,
         pixel_array=shares,
         sop_instance_uid=UID(),
@@ -107,3 +121,6 @@ def parametric_map(
         content_description=title,
         **common,
     )
+    made.ContentCreatorName = ""  # must be there, and highdicom leaves it out
+    made.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(side)]
+    return made

@@ -10,6 +10,7 @@ from highdicom import sr
 from highdicom.uid import UID
 from pydicom import Dataset
 from pydicom.sr.coding import Code
+from pydicom.valuerep import DS
 
 from mrnetlib.names import PLANE_TITLES, TASK_TITLES
 from mrnetlib.reading import codes
@@ -20,8 +21,12 @@ TOLD = 3
 
 
 def number(name: Code, value: float) -> sr.Measurement:
-    """A measurement without a unit."""
-    return sr.Measurement(name=name, value=float(value), unit=codes.NO_UNITS)
+    """A measurement without a unit: for people a count as it is and another number to four digits,
+    for programs exactly, as its floating point value."""
+    made = sr.Measurement(name=name, value=float(value), unit=codes.NO_UNITS)
+    said = str(value) if isinstance(value, int) else f"{value:.4g}"
+    made[0].MeasuredValueSequence[0].NumericValue = DS(said)
+    return made
 
 
 def _estimate(estimate: Estimate) -> list[sr.Measurement]:
@@ -60,17 +65,31 @@ def _group(
     return group
 
 
-def _remark(container: Dataset, remarks: list[str]) -> None:
-    """Comments below a container; the templates may be extended."""
-    for remark in remarks:
-        item = sr.TextContentItem(codes.COMMENT, remark, sr.RelationshipTypeValues.CONTAINS)
-        container.ContentSequence.append(item)
+def _remark(container: Dataset, remarks: list[str], before: Code | None = None) -> None:
+    """Comments below a container, at its end or before an item; the templates may be extended."""
+    items = container.ContentSequence
+    names = [item.ConceptNameCodeSequence[0].CodeValue for item in items]
+    start = names.index(before.value) if before else len(items)
+    for place, remark in enumerate(remarks, start):
+        made = sr.TextContentItem(codes.COMMENT, remark, sr.RelationshipTypeValues.CONTAINS)
+        items.insert(place, made)
+
+
+def separate(container: Dataset) -> None:
+    """Say that a container's items stand by themselves, each under its name.
+
+    highdicom says that they are prose, of which viewers show the values without their names.
+    """
+    container.ContinuityOfContent = "SEPARATE"
+    for item in container.ContentSequence:
+        if item.ValueType == "CONTAINER":
+            separate(item)
 
 
 def _groups(
     reading: Reading,
     images: Callable[[str, str], list[sr.SourceImageForMeasurementGroup]],
-    algorithm: sr.AlgorithmIdentification,
+    algorithm: Callable[[list[str], str], sr.AlgorithmIdentification],
 ) -> Iterator[sr.MeasurementsAndQualitativeEvaluations]:
     for task, said in reading.probabilities.items():
         shares = reading.fused[task]
@@ -78,8 +97,8 @@ def _groups(
         if "intercept" in shares:
             fused.append(number(codes.INTERCEPT, shares["intercept"]))
         shown = [image for plane in reading.planes for image in images(plane, task)]
-        wording = [said["wording"]]
-        yield _group(task, "all planes", fused, said["fused"], shown, algorithm, wording)
+        by, wording = algorithm(list(reading.planes), task), [said["wording"]]
+        yield _group(task, "all planes", fused, said["fused"], shown, by, wording)
         for plane, one in reading.planes.items():
             evidence = one.evidence[task]
             values = {
@@ -92,14 +111,14 @@ def _groups(
             found = [number(name, value) for name, value in values.items()]
             title = f"{PLANE_TITLES[plane].lower()} plane"
             numbers = _estimate(said[plane]) + found
-            shown = images(plane, task)
-            yield _group(task, title, numbers, said[plane], shown, algorithm, [])
+            shown, by = images(plane, task), algorithm([plane], task)
+            yield _group(task, title, numbers, said[plane], shown, by, [])
 
 
 def report(
     reading: Reading,
     images: Callable[[str, str], list[sr.SourceImageForMeasurementGroup]],
-    algorithm: sr.AlgorithmIdentification,
+    algorithm: Callable[[list[str], str], sr.AlgorithmIdentification],
     device: sr.ObserverContext,
     sources: list[Dataset],
     common: dict,
@@ -109,6 +128,7 @@ def report(
     Parameters
     ----------
     images : of a plane and task, references to the most telling slices.
+    algorithm : of planes and a task, the networks that say something of them.
     sources : every source image.
     common : what all objects say of the software and of their series, see `dicom_objects`.
     """
@@ -119,7 +139,9 @@ def report(
         title=codes.MEASUREMENT_REPORT,
     )
     about = [f"{label}: {text}" for label, text in reading.about.items()]
-    _remark(content[0], [DISCLAIMER, *reading.warnings, *about])
+    _remark(content[0], [DISCLAIMER, *reading.warnings], before=codes.MEASUREMENTS)
+    _remark(content[0], about)
+    separate(content[0])
     return sr.ComprehensiveSR(
         evidence=sources,
         content=content,
