@@ -20,8 +20,9 @@ NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 #: Made for `make choices`, which trains for many minutes: this one is opened, not run.
 LONG = {"06_choices_that_move_the_number.ipynb"}
 
-#: What the notebooks' parameters are instead.
+#: What the notebooks' parameters are instead, and the lab's, which trains many networks.
 SMALL = {"study": "tiny", "planes": ",".join(PLANES), "tasks": ",".join(TASKS)}
+LAB = {"sizes": "6,12", "few": 12, "epochs": 2, "seeds": 2}
 
 TINY = """extends: phantom
 description: a few synthetic knees, for a test
@@ -88,15 +89,38 @@ def lab(tmp_path_factory):
     for path in (root / "notebooks").glob("*.ipynb"):
         notebook = nbformat.read(path, 4)
         cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
-        for parameter, value in SMALL.items():
-            cell.source = re.sub(
-                rf'^{parameter} = "\w+"', f'{parameter} = "{value}"', cell.source, flags=re.M
-            )
+        for parameter, value in (SMALL | (LAB if path.name.startswith("09") else {})).items():
+            line = rf"^{parameter} = [^#\n]*"
+            cell.source = re.sub(line, f"{parameter} = {value!r}  ", cell.source, flags=re.M)
         nbformat.write(notebook, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(root))
         with jupyterlab(root) as opened:
             yield opened
+
+
+#: What is drawn of the slices: a number for the bytes of each plane's picture.
+DRAWN = """Promise.all([...document.querySelectorAll('.mrnetlib-plane img')].map(image =>
+fetch(image.src).then(found => found.arrayBuffer()).then(found =>
+new Uint8Array(found).reduce((sum, byte) => (31 * sum + byte) >>> 0, 7))))"""
+
+#: One notch of the wheel over the first plane, backwards.
+WHEEL = """document.querySelector('.mrnetlib-plane img').dispatchEvent(
+new WheelEvent('wheel', {deltaY: -100, bubbles: true, cancelable: true}))"""
+
+
+def browse_slices(lab):
+    """Turn to the next slice by a key and back by the wheel: the other planes' lines move, too."""
+    cells = lab.cells()
+    lab.show(next(i for i, cell in enumerate(cells) if "browser.Browser(" in cell["source"]))
+    lab.page.wait_for("document.querySelectorAll('.mrnetlib-plane img').length === 3", 20)
+    before = lab.page.run(DRAWN)
+    lab.page.keep_picture("slices before")
+    lab.page.press(".mrnetlib-plane .noUi-handle", "ArrowRight")
+    lab.page.wait_for(f"{DRAWN}.then(now => now.every((one, i) => one !== {before}[i]))", 30)
+    lab.page.keep_picture("slices after")
+    lab.page.run(f"{WHEEL}, 0")
+    lab.page.wait_for(f"{DRAWN}.then(now => now.every((one, i) => one === {before}[i]))", 30)
 
 
 @everything
@@ -107,6 +131,8 @@ def test_every_notebook_runs_and_its_links_open_something(lab, name):
         if name not in LONG:
             lab.run_all(420)
         lab.page.keep_picture(name)
+        if name.startswith("08"):
+            browse_slices(lab)
         for words in lab.links():
             assert lab.follow(words), words
     finally:
