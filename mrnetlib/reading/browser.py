@@ -129,6 +129,7 @@ class Browser:
             title = PLANE_TITLES.get(plane, plane)
             name = ipywidgets.HTML(f'<b style="color:{_line(plane)}">{title}</b>')
             column = ipywidgets.VBox([name, image, slider])
+            column.layout.overflow = "hidden"  # of what is a few pixels too wide
             columns.append(column.add_class(CLASS))
             self.sliders[plane], self.images[plane] = slider, image
         for widget in (self.task, self.colours, *self.sliders.values()):
