@@ -35,10 +35,10 @@ device: cpu
 
 WHOLE = """data: phantom
 phantom_protocol: small
-train_exams: 12
+train_exams: 14
 test_exams: 8
 image_size: 64
-tune_fraction: 0.25
+tune_fraction: 0.4
 weights: none
 architectures: [alexnet]
 planes: [axial]
