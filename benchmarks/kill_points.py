@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import functools
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -235,8 +236,10 @@ def killed_study(folder: Path, kind: str, wanted: dict[str, str], plan: list, mo
     return {"points": points, "status": status, "differing": differing, "strays": strays(folder)}
 
 
-def studies(count: int, seed: int, work: Path, kind: str = "studies") -> dict[str, Any]:
-    """Kill points over whole studies."""
+def studies(
+    count: int, seed: int, work: Path, kind: str = "studies", minutes: float = math.inf
+) -> dict[str, Any]:
+    """Kill points over whole studies; after some minutes no study is begun."""
     draw = random.Random(seed)
     begun = time.monotonic()
     running = start(project(work / "whole", kind))
@@ -246,8 +249,8 @@ def studies(count: int, seed: int, work: Path, kind: str = "studies") -> dict[st
     kinds = [(target, name) for target in TARGETS for name in SIGNALS]
     plan = [(draw.random(), *kinds[i % len(kinds)]) for i in range(count)]
     draw.shuffle(plan)
-    runs = []
-    while plan:
+    runs, end = [], begun + 60 * minutes
+    while plan and time.monotonic() < end:
         # Few kills a study: more would only see its beginning.
         own, plan = plan[:5], plan[5:]
         run = killed_study(work / f"killed{len(runs)}", kind, wanted, own, took)
@@ -369,20 +372,24 @@ def main() -> int:
     parser.add_argument("--trainings", type=int, default=40, help="kill points in trainings")
     parser.add_argument("--chains", type=int, default=40, help="kill points in short chains")
     parser.add_argument("--studies", type=int, default=5, help="kill points in whole studies")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="after which no chain or study is begun"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as work:
         found = {"seed": chosen.seed, "code": commit(ROOT), "versions": versions()}
-        for kind in ("trainings", "chains", "studies"):
+        ways = {"trainings": trainings}
+        for kind in ("chains", "studies"):
+            ways[kind] = functools.partial(studies, kind=kind, minutes=chosen.minutes)
+        for kind, how in ways.items():
             if count := getattr(chosen, kind):
-                place = Path(work, kind)
-                how = trainings if kind == "trainings" else functools.partial(studies, kind=kind)
-                found[kind] = counted(how(count, chosen.seed, work=place))
+                found[kind] = counted(how(count, chosen.seed, work=Path(work, kind)))
                 print(json.dumps({kind: found[kind]}), flush=True)
     if chosen.json:
         write_json(chosen.json, found)
-    parts = [found[kind] for kind in ("trainings", "chains", "studies") if kind in found]
+    parts = [found[kind] for kind in ways if kind in found]
     right = (p["finished"] == p["same_bytes"] == p["runs"] and not p["strays"] for p in parts)
     return 0 if all(right) else 1
 
