@@ -47,7 +47,7 @@ def test_gains_are_differences_of_table_1_and_its_comparisons(planted, gained):
     row = tests.loc[(f"{ALL} multi", f"{ALL} single-best")]
     same = found.loc[(ALL, "average", "single-best")]
     assert tuple(row[["difference", "low", "high"]]) == tuple(same[["gain", "low", "high"]])
-    assert same["covers"] == "exams, 2 seeds, the plane's choice"
+    assert same["covers"] == "exams, 2 seeds, choice of the plane"
 
 
 def test_the_mean_over_architectures_is_surer_than_one(gained):
@@ -58,7 +58,8 @@ def test_the_mean_over_architectures_is_surer_than_one(gained):
 
 def test_what_the_tests_say_is_said(planted):
     words = verdict.several_views(table_1_comparisons(*planted))
-    assert words.count("\n") == 2 * 3 - 1
+    *lines, _, counted = words.splitlines()
+    assert len(lines) == 2 * 3 and counted.startswith("Holm's correction counts 10 comparisons")
     assert "- Mean over the architectures: several views **beat** the mean single plane" in words
     assert "p = 0.000" not in words and "p < 0.001" in words
 
@@ -66,15 +67,15 @@ def test_what_the_tests_say_is_said(planted):
 @pytest.mark.parametrize(
     ("low", "high", "p", "said"),
     [
-        (0.01, 0.05, 0.01, "**beat** the best single plane (+0.030"),
+        (0.01, 0.05, 0.01, "**beat** the chosen single plane (+0.030"),
         (
             0.01,
             0.05,
             0.2,
-            "beat the best single plane by the interval alone, not after Holm's correction",
+            "beat the chosen single plane by the interval alone, not after Holm's correction",
         ),
-        (-0.01, 0.05, 0.2, "cannot be told from the best single plane ("),
-        (-0.05, -0.01, 0.001, "**are worse than** the best single plane ("),
+        (-0.01, 0.05, 0.2, "cannot be told from the chosen single plane ("),
+        (-0.05, -0.01, 0.001, "**are worse than** the chosen single plane ("),
     ],
 )
 def test_a_verdict_says_no_more_than_its_test(low, high, p, said):
@@ -97,7 +98,9 @@ def test_pretraining_against_scratch_is_paired_by_exam(planted):
     assert table["difference"].to_numpy() == pytest.approx(table["pretrained"] - table["scratch"])
     assert table.set_index(["architecture", "views"]).loc[(ALL, "multi"), "low"] > 0
     words = verdict.pretraining(table.assign(p_holm=0.01))
-    assert "Mean over the architectures: pretraining **beats** scratch" in words
+    for view in ("several views", "mean single plane"):
+        assert f"Mean over the architectures, {view}: pretraining **beats** scratch" in words
+    assert words.endswith("Holm's correction counts 6 comparisons.")
     same = gains.scratch(planted, planted)
     assert same["difference"].abs().max() < 1e-12 and (same["low"] < -0.001).all()
     with pytest.raises(InputError, match="does not hold the same exams"):

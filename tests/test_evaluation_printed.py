@@ -61,3 +61,25 @@ def test_every_column_named_p_is_a_p_value_and_an_index_stays():
     assert found.count("&lt; 0.001") == 4
     assert "ACL tear" in found and "task" in found
     assert "0.12" in readable(pd.DataFrame([[0.123]], columns=["x_y"]), digits=2).to_html()
+
+
+def test_counts_are_whole_and_what_is_missing_is_a_dash():
+    table = pd.DataFrame({"auc": [0.5, 1.0], "accuracy": [1.0, None], "n": [120, None]})
+    found = readable(table).to_html()
+    assert re.findall(r"<td[^>]*>([^<]+)</td>", found) == [
+        "0.500",
+        "1.000",
+        "120",
+        "1.000",
+        "–",
+        "–",
+    ]
+    uneven = readable(pd.DataFrame({"n": [2.5]})).to_html()
+    assert "2.500" in uneven
+
+
+def test_rows_over_all_architectures_and_views_have_names_as_in_print():
+    table = pd.DataFrame([["all architectures single-best", "multi"]], columns=["first", "views"])
+    found = readable(table).to_html()
+    assert ">all architectures, single view, best plane per task<" in found
+    assert ">multi-view<" in found

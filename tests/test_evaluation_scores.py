@@ -70,7 +70,7 @@ def test_a_choice_adds_the_spread_of_what_could_have_been_chosen():
     found = scored(0.8)._replace(choice=sure)
     assert variance(found)[0] == pytest.approx(EXAMS + 0.1**2)
     assert variance(minus(found, found))[0] == pytest.approx(0), "it is the same choice"
-    assert covers(minus(scored(0.9), found)) == "exams, one seed, the plane's choice"
+    assert covers(minus(scored(0.9), found)) == "exams, one seed, choice of the plane"
 
 
 def test_covers_says_how_many_seeds_each_has():

@@ -169,6 +169,9 @@ def test_training_curves_show_where_the_tuning_loss_has_risen(history):
     field = figures.training_curves(one).axes[0].collections[0].get_paths()[0]
     assert field.contains_point((2.9, 0.4)) and not field.contains_point((1.5, 0.3))
     assert field.get_extents().y1 == 0.7
+    before = one.assign(tune_loss=[0.3, 0.6, 0.2])  # a rise before the lowest is none
+    field = figures.training_curves(before).axes[0].collections[0].get_paths()[0]
+    assert field.get_extents().height == 0
 
 
 def test_training_curves_share_a_scale_and_show_the_loss_of_guessing(history):
@@ -240,7 +243,7 @@ def gained():
         for t, kind in enumerate([*TASKS, "average"])
         for a, name in enumerate(["alexnet", "resnet18", ALL])
         for o, (over, also) in enumerate(
-            [("single-best", ", the plane's choice"), ("single-mean", "")]
+            [("single-best", ", choice of the plane"), ("single-mean", "")]
         )
     ]
     columns = ["architecture", "class", "over", "gain", "low", "high", "covers"]
@@ -263,11 +266,13 @@ def test_gain_puts_every_gain_in_its_row_and_says_what_intervals_cover(gained):
         )
     assert 0 in [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
     words = " ".join(texts(figure)).replace("\n", " ")
-    assert "95 % intervals: exams, 3 seeds, the plane's choice" in words and CAPTION in words
+    assert "95 % intervals: exams, 3 seeds, choice of the plane" in words and CAPTION in words
     order = [text.get_text() for text in axes.texts]
     assert order == ["Mean of the tasks", "Abnormal", "ACL tear", "Meniscus tear"]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["over the best plane", "over the mean plane"]
+    assert legend == ["over the plane chosen on the tuning exams", "over the mean plane"]
+    flattered = figures.gain(gained, select_on="test").legends[0].get_texts()[0].get_text()
+    assert flattered == "over the plane chosen on the test exams"
 
 
 def test_gain_is_readable_where_it_is_shown_400_pixels_wide(gained):

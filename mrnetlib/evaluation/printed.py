@@ -32,15 +32,22 @@ TITLES = {
     "auc_low": "AUC, low",
     "auc_high": "AUC, high",
     "n": "exams",
+    **VIEW_TITLES,
     **{"tp": "found", "fn": "missed", "tn": "recognized", "fp": "false alarms"},
 }
+
+#: Columns of whole numbers, also where a missing one has made them floats.
+COUNTS = ("n", "exams", "train_exams", "seeds", "epochs")
+
+#: What stands in a cell without a value.
+NONE = "–"
 
 
 def readable(table: pd.DataFrame, digits: int = 3) -> Styler:
     """A table to be displayed: names as in print, few digits, and no row numbers.
 
-    Columns named p something are shown as `mrnetlib.evaluation.comparisons.p_value` does. An index
-    that says something stays.
+    Counts are whole, and a dash stands for what is missing. Columns named p something are shown as
+    `mrnetlib.evaluation.comparisons.p_value` does. An index that says something stays.
     """
     named = table.rename(columns=_title, index=_title)
     named = named.rename_axis(index=_title, columns=_title)
@@ -48,11 +55,13 @@ def readable(table: pd.DataFrame, digits: int = 3) -> Styler:
         column = named.iloc[:, place]
         if isinstance(name, str) and re.match(r"p\b|p_", name):
             named.isetitem(place, column.map(p_value))
+        elif name in COUNTS and column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
+            named.isetitem(place, column.astype("Int64"))
         elif column.dtype.kind not in "biuf":
             named.isetitem(place, column.map(_title))
     # Every table has a name of its own on a page, and the same one in every run.
     name = f"{zlib.crc32(named.to_csv().encode()):08x}"
-    shown = Styler(named, precision=digits, na_rep="", uuid=name, cell_ids=False, escape="html")
+    shown = Styler(named, precision=digits, na_rep=NONE, uuid=name, cell_ids=False, escape="html")
     numbers = isinstance(table.index, pd.RangeIndex) and table.index.name is None
     return shown.hide(axis="index") if numbers else shown
 
@@ -61,8 +70,8 @@ def _title(name: Any) -> Any:
     """A name as it is printed; what is no name stays as it is."""
     if not isinstance(name, str):
         return name
-    first, _, views = name.partition(" ")
-    if views in VIEW_TITLES:  # a model of Table I
+    first, _, views = name.rpartition(" ")
+    if first and views in VIEW_TITLES:  # a model of Table I
         return f"{TITLES.get(first, first)}, {VIEW_TITLES[views]}"
     return TITLES.get(name, name.replace("_", " "))
 

@@ -151,9 +151,9 @@ def against_zero(difference: Score, method: str, level: float = 0.95) -> Compari
 
 
 def covers(found: Score) -> str:
-    """What an interval is about: ``exams, one seed``; ``exams, 3 seeds and the plane's choice``."""
+    """What an interval is about: ``exams, one seed``; ``exams, 3 seeds, choice of the plane``."""
     counts = sorted({len(part) for part in found.by_seed.values()})
     seeds = " to ".join(map(str, {counts[0]: 0, counts[-1]: 0}))
     words = ["exams", "one seed" if seeds == "1" else f"{seeds} seeds"]
-    words += ["the plane's choice"] * (found.choice is not None)
+    words += ["choice of the plane"] * (found.choice is not None)
     return ", ".join(words)

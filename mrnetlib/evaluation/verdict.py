@@ -23,7 +23,10 @@ LOW = 0.20
 #: The brightness baseline's name beside the networks.
 BRIGHTNESS = "brightness, no network"
 
-SINGLE = {"single-best": "the best single plane", "single-mean": "the mean single plane"}
+SINGLE = {"single-best": "the chosen single plane", "single-mean": "the mean single plane"}
+
+#: What is compared with its like from scratch.
+VIEWS = {"multi": "several views", "single-mean": "mean single plane"}
 
 
 def trained(predictions: pd.DataFrame) -> str:
@@ -67,7 +70,7 @@ def _title(architecture: str) -> str:
 
 
 def several_views(tests: pd.DataFrame) -> str:
-    """Whether several views beat the best and the mean single plane, per architecture and over all.
+    """Whether several views beat the chosen and the mean plane, per architecture and over all.
 
     Parameters
     ----------
@@ -79,7 +82,13 @@ def several_views(tests: pd.DataFrame) -> str:
             name = row["second"].removesuffix(f" {view}")
             found = _judged(row, ("beat", "are worse than"), words)
             lines.append(f"- {_title(name)}: several views {found} ({_interval(row)}).")
-    return "\n".join(lines)
+    counted = _counted(tests, ": these, and those of the architectures with one another")
+    return "\n".join([*lines, "", counted])
+
+
+def _counted(tests: pd.DataFrame, which: str) -> str:
+    """How many comparisons Holm's correction allows for."""
+    return f"Holm's correction counts {len(tests)} comparisons{which}."
 
 
 def pretraining(table: pd.DataFrame) -> str:
@@ -90,10 +99,12 @@ def pretraining(table: pd.DataFrame) -> str:
     table : from `mrnetlib.evaluation.gains.scratch`.
     """
     lines = []
-    for row in table[table["views"] == "multi"].to_dict("records"):
-        found = _judged(row, ("beats", "is worse than"), "scratch")
-        lines.append(f"- {_title(row['architecture'])}: pretraining {found} ({_interval(row)}).")
-    return "\n".join(lines)
+    for view, words in VIEWS.items():
+        for row in table[table["views"] == view].to_dict("records"):
+            found = _judged(row, ("beats", "is worse than"), "scratch")
+            name = f"{_title(row['architecture'])}, {words}"
+            lines.append(f"- {name}: pretraining {found} ({_interval(row)}).")
+    return "\n".join([*lines, "", _counted(table, "")])
 
 
 def low_rates(

@@ -8,11 +8,13 @@ from matplotlib.lines import Line2D
 
 from mrnetlib.evaluation.rows import ALL
 from mrnetlib.figures.style import MULTI_COLOUR, StudyFigure, in_order, new_figure, style
-from mrnetlib.figures.views import VIEW_NAMES
 from mrnetlib.names import ARCHITECTURES, TASK_TITLES, TASKS, architecture_title
 
 #: Inches: half a page, so that the type stays legible where the picture is shown small.
 WIDTH = 4.8
+
+#: What a split is called in words.
+SPLIT_WORDS = {"tune": "tuning", "test": "test"}
 
 #: Colour, filling, place off the row's middle and size, of what multi-view is held against.
 LOOKS = {
@@ -21,13 +23,14 @@ LOOKS = {
 }
 
 
-def gain(gains: pd.DataFrame, *, caption: str = "") -> StudyFigure:
-    """Multi-view's gain over the best and over the mean plane, per task and architecture.
+def gain(gains: pd.DataFrame, *, select_on: str = "tune", caption: str = "") -> StudyFigure:
+    """Multi-view's gain over the chosen and over the mean plane, per task and architecture.
 
     Parameters
     ----------
     gains : as `mrnetlib.evaluation.gains.gains` gives it, as in ``gain.csv``: columns architecture,
         class, over, gain, low, high (-1..1) and covers.
+    select_on : the split on whose exams the plane was chosen.
     """
     kinds = ["average", *in_order(gains.loc[gains["class"] != "average", "class"], TASKS)]
     names = in_order(gains["architecture"], (ALL, *ARCHITECTURES))
@@ -47,9 +50,13 @@ def gain(gains: pd.DataFrame, *, caption: str = "") -> StudyFigure:
                               transform=axes.get_yaxis_transform(), va="center")  # fmt: skip
             words.set_bbox({"fc": "white", "ec": "none", "pad": 1.5})
         _frame(axes, places)
-        handles = [_handle(over) for over in LOOKS if (gains["over"] == over).any()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=10,
-                      handletextpad=0.3, columnspacing=1.2)  # fmt: skip
+        words = {
+            "single-best": f"over the plane chosen on the {SPLIT_WORDS[select_on]} exams",
+            "single-mean": "over the mean plane",
+        }
+        shown = [over for over in LOOKS if (gains["over"] == over).any()]
+        handles = [_handle(over, words[over]) for over in shown]
+        figure.legend(handles=handles, loc="outside upper center", fontsize=10)
         axes.set_xlabel(f"gain in AUC\n{_about(gains)}", fontsize=10)
     return figure
 
@@ -81,7 +88,7 @@ def _frame(axes: Axes, places: dict[tuple[str, str], float]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _handle(over: str) -> Line2D:
+def _handle(over: str, words: str) -> Line2D:
     colour, filling, _, size = LOOKS[over]
-    return Line2D([], [], color=colour, marker="o", ms=size, mfc=filling, mec=colour, mew=1.3,
-                  label=f"over the {VIEW_NAMES[over].replace('of planes', 'plane')}")  # fmt: skip
+    look = {"color": colour, "marker": "o", "ms": size, "mfc": filling, "mec": colour, "mew": 1.3}
+    return Line2D([], [], label=words, **look)

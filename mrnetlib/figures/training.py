@@ -27,7 +27,7 @@ _LOSS_COLOURS = {"train_loss": QUIET, "tune_loss": "black"}
 _LOSS_DASHES = {"train_loss": (0, (4, 2)), "tune_loss": "-"}
 _GUESSING = {"color": QUIET, "lw": 0.9, "ls": ":"}
 _KEPT = {"facecolor": "white", "s": 36, "linewidth": 1.2, "zorder": 3}
-#: Where the tuning loss has risen above its lowest.
+#: Where the tuning loss has risen since its lowest.
 _RISEN = {"color": "#D55E00", "alpha": 0.25, "lw": 0}
 #: A single seed's line, where there are several.
 _THIN = {"lw": 0.6, "alpha": 0.45}
@@ -55,8 +55,8 @@ def training_curves(
     A panel per plane and task shows the losses, all on one scale; one more per task shows the AUC
     on the tuning exams, all planes together. A circle marks the epoch whose weights were kept. Of
     several seeds each is a thin line; the thick one is their mean, up to the epoch that all of
-    them reached. The field between a tuning loss and its lowest value before shows where the
-    network begins to know its training exams by heart.
+    them reached. The field between a tuning loss and its lowest value, from the epoch of that on,
+    shows where the network may begin to know its training exams by heart.
     """
     history = history if "seed" in history else history.assign(seed=0)
     planes, tasks = in_order(history["plane"], PLANES), in_order(history["task"], TASKS)
@@ -118,7 +118,8 @@ def _losses(axes: Axes, rows: pd.DataFrame, guess: float | None) -> None:
         return
     for column, colour in _LOSS_COLOURS.items():
         mean = _seeds_and_mean(axes, rows, column, color=colour, ls=_LOSS_DASHES[column])
-    axes.fill_between(mean.index, mean.cummin(), mean, **_RISEN)  # of the last one, the tuning loss
+    since = mean[mean.index >= mean.idxmin()]  # of the last one, the tuning loss
+    axes.fill_between(since.index, since.min(), since, **_RISEN)
     kept = rows[rows["best"] == 1]
     axes.scatter(kept["epoch"], kept["tune_loss"], edgecolor="black", **_KEPT | _size(rows))
     if guess is not None:
