@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from mrnetlib.figures.style import (
+    MULTI_COLOUR,
     QUIET,
     StudyFigure,
     bare,
@@ -16,6 +18,7 @@ from mrnetlib.figures.style import (
     intervals,
     new_figure,
     style,
+    width_of,
 )
 
 #: Per place in a list of ways: colour, dashes, marker; black stands for what starts from nothing.
@@ -28,18 +31,24 @@ _LOOKS = (
     ("#CC79A7", (0, (2, 1)), "P"),
 )
 
-#: What a block of a network can be in the picture of the steps: face, hatch.
+#: What a block of a network can be in the picture of the steps: face for where its weights come
+#: from, hatch where they learn now.
 _STATES = {
-    "learned from the source": ("#56B4E9", ""),
-    "random": ("white", "...."),
-    "kept as it is": ("#D9D9D9", ""),
-    "learns now": ("#E69F00", "//"),
+    "learned from the source, kept as it is": ("#56B4E9", ""),
+    "learned from the source, learns on": ("#56B4E9", "//"),
+    "new, learns": ("#E69F00", "//"),
 }
+_KEPT, _ON, _NEW = _STATES
 _STEPS = (
-    ("1  Train on much", "many pictures,\nanother question", [1, 1, 1, 1, 1], 1),
-    ("2  Cut off the head", "keep what sees,\ndrop what answers", [1, 1, 1, 1, 1], None),
-    ("3  A new head", "only it learns:\na linear probe", [2, 2, 2, 2, 2], 3),
-    ("4  Thaw from the back", "the last block, then\nall, early ones slowly", [2, 2, 2, 2, 3], 3),
+    ("1  Train on much", "many pictures,\nanother question", [_KEPT] * 5, _KEPT),
+    ("2  Cut off the head", "keep what sees,\ndrop what answers", [_KEPT] * 5, None),
+    ("3  A new head", "it alone learns,\nthe rest is frozen", [_KEPT] * 5, _NEW),
+    (
+        "4  Thaw from the back",
+        "the last block, then\nall, early ones slowly",
+        [_KEPT] * 4 + [_ON],
+        _NEW,
+    ),
 )
 
 
@@ -51,23 +60,21 @@ def look_of(ways: Sequence[str], way: str) -> dict:
 
 def steps(caption: str = "") -> StudyFigure:
     """Transfer in four steps: five blocks and a head, and what becomes of each."""
-    states = list(_STATES)
     with style():
         figure = new_figure(2.6, caption)
         for axes, step in zip(figure.subplots(1, 4), _STEPS, strict=True):
             title, below, blocks, head = step
             for place, state in enumerate(blocks):
-                height = 2.2 - 0.3 * place
-                _block(axes, place, height, *_STATES[states[{1: 0, 2: 2, 3: 3}[state]]])
+                _block(axes, place, 2.2 - 0.3 * place, *_STATES[state])
             if head is not None:
-                _block(axes, len(blocks) + 0.4, 0.5, *_STATES[states[{1: 0, 3: 3}[head]]])
+                _block(axes, len(blocks) + 0.4, 0.5, *_STATES[head])
             axes.set_title(title, loc="left")
             axes.text(2.9, -1.45, below, ha="center", va="top", fontsize=9)
             axes.set(xlim=(-0.6, 6.4), ylim=(-2.7, 1.4))
             bare(axes)
-        shown = [name for name in states if name != "random"]
         handles = [
-            Patch(fc=_STATES[n][0], hatch=_STATES[n][1], ec="#444444", label=n) for n in shown
+            Patch(fc=colour, hatch=hatch, ec="#444444", label=name)
+            for name, (colour, hatch) in _STATES.items()
         ]
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
     return figure
@@ -81,19 +88,22 @@ def _block(axes: Axes, x: float, height: float, colour: str, hatch: str) -> None
     axes.add_patch(shape)
 
 
-def filters(sets: Mapping[str, np.ndarray], *, shown: int = 32, caption: str = "") -> StudyFigure:
+def filters(sets: Mapping[str, np.ndarray], *, shown: int = 24, caption: str = "") -> StudyFigure:
     """First filters of several networks side by side.
 
     Parameters
     ----------
     sets : title -> (O, k, k, 3) in 0..1; the first `shown` of each are drawn.
     """
+    columns = 6
     with style():
-        figure = new_figure(2.3, caption)
+        rows = -(-shown // columns)
+        width = width_of(len(sets))
+        figure = new_figure(0.7 + width / len(sets) * rows / columns, caption, width=width)
         for axes, (title, own) in zip(
             figure.subplots(1, len(sets), squeeze=False)[0], sets.items(), strict=True
         ):
-            axes.imshow(_tiles(own[:shown], 8))
+            axes.imshow(_tiles(own[:shown], columns))
             axes.set_title(title, loc="left", fontsize=9)
             bare(axes)
     return figure
@@ -140,6 +150,7 @@ def winners(
     volume: np.ndarray,
     shares: Mapping[str, np.ndarray],
     *,
+    lesion: np.ndarray | None = None,
     title: str = "",
     caption: str = "",
 ) -> StudyFigure:
@@ -149,6 +160,7 @@ def winners(
     ----------
     volume : (S, H, W).
     shares : words -> (S,), each adding up to 1: features won, or shares of a gradient.
+    lesion : bool (S, h, w) where it is known: its slices are named, and it is outlined.
     """
     count = len(volume)
     with style():
@@ -159,7 +171,8 @@ def winners(
             axes = figure.add_subplot(grid[0, place])
             axes.imshow(volume[place], cmap="gray", vmin=window[0], vmax=window[1])
             bare(axes)
-            axes.set_title(str(place), fontsize=8.5)
+            words = _outlined(axes, volume[place].shape, None if lesion is None else lesion[place])
+            axes.set_title(f"{place}{words}", fontsize=8.5)
         axes = figure.add_subplot(grid[1, :])
         width = 0.8 / len(shares)
         looks = (("#0072B2", ""), ("#E69F00", "//"), ("white", "...."))
@@ -174,32 +187,66 @@ def winners(
     return figure
 
 
+def _outlined(axes: Axes, shape: tuple[int, int], lesion: np.ndarray | None) -> str:
+    """Outline a lesion in a slice; gives the words for its title, none where it has none."""
+    if lesion is None or not lesion.any():
+        return ""
+    height, width = shape
+    extent = (-0.5, width - 0.5, -0.5, height - 0.5)
+    axes.contour(1.0 * lesion, [0.5], colors="#E69F00", extent=extent, origin="lower")
+    return ", lesion outlined"
+
+
 def curves(
-    history: pd.DataFrame, titles: Mapping[str, str], *, title: str = "", caption: str = ""
+    history: pd.DataFrame,
+    titles: Mapping[str, str],
+    *,
+    guess: float | None = None,
+    title: str = "",
+    caption: str = "",
 ) -> StudyFigure:
     """Losses and AUC by epoch of several ways: means over the seeds, and each seed thinly.
+
+    The panels are as high as the means need; the losses' titles say where a seed leaves them.
 
     Parameters
     ----------
     history : columns way, seed, epoch, train_loss, tune_loss, tune_auc.
     titles : what each way is called, in their order.
+    guess : the loss of a network that always says one half; a dotted line.
     """
     words = {"train_loss": "training loss", "tune_loss": "tuning loss", "tune_auc": "tuning AUC"}
     with style():
-        figure = new_figure(3.4, caption, title=title)
+        figure = new_figure(3.6, caption, title=title)
         for axes, (column, label) in zip(figure.subplots(1, 3), words.items(), strict=True):
+            means = []
             for way, name in titles.items():
                 look = look_of(titles, way) | {"marker": ""}
                 own = history[history["way"] == way]
                 wide = own.pivot(index="epoch", columns="seed", values=column)
                 axes.plot(wide.index, wide, **look | {"lw": 0.6, "alpha": 0.35})
-                axes.plot(wide.index, wide.mean(axis=1), label=name, **look | {"lw": 2})
+                means.append(wide.mean(axis=1))
+                axes.plot(wide.index, means[-1], label=name, **look | {"lw": 2})
+            guessed = 0.5 if column == "tune_auc" else guess
+            if guessed is not None:
+                axes.axhline(guessed, color=QUIET, lw=0.9, ls=":", label="guessing")
             axes.set(xlabel="epoch", title=label)
+            if column != "tune_auc":
+                _up_to_means(axes, pd.concat(means), history.loc[:, column], guessed)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.grid(True, axis="y")
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(titles))
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
+
+
+def _up_to_means(axes: Axes, means: pd.Series, values: pd.Series, guessed: float | None) -> None:
+    """Make a panel as high as its means and the line of guessing; say so where a seed leaves it."""
+    held = [*means.dropna(), *([] if guessed is None else [guessed])]
+    edge = 0.06 * (max(held) - min(held) or 1)
+    axes.set_ylim(min(held) - edge, max(held) + edge)
+    if values.max() > max(held) + edge:
+        axes.set_title(f"{axes.get_title()}\nsingle seeds reach {values.max():.2f}, cut off")
 
 
 def exams_needed(
@@ -240,17 +287,30 @@ def exams_needed(
 def claims(
     table: pd.DataFrame, *, level: float = 0.95, title: str = "", caption: str = ""
 ) -> StudyFigure:
-    """Differences in AUC with their intervals; a dot is filled where p is below 1 - `level`.
+    """Differences in AUC with their intervals, below the question that each belongs to.
 
     Parameters
     ----------
-    table : columns row, difference, low, high, p.
+    table : from `mrnetlib.teaching.questions.judged`.
     """
+    groups = table.groupby("question", sort=False)["row"]
+    names = [name for question, rows in groups for name in (question, *rows)]
     with style():
-        figure = new_figure(1.1 + 0.34 * len(table), caption, title=title)
+        figure = new_figure(1.5 + 0.3 * len(names), caption, title=title)
         axes = figure.subplots()
         axes.axvline(0, color=QUIET, lw=1)
-        rows = table["row"].tolist()
-        intervals(axes, table, rows, "difference", filled=table["p"] < 1 - level)
-        axes.set_xlabel(f"difference in test AUC, {level:.0%} intervals over exams and seeds")
+        clear = table["p_holm"] < 1 - level
+        intervals(axes, table, names, "difference", filled=clear)
+        for label in axes.get_yticklabels():
+            if label.get_text() in set(table["question"]):
+                label.set_weight("bold")
+        axes.set_xlabel(
+            f"difference in test AUC (above 0: yes), {level:.0%} intervals over exams and seeds"
+        )
+        dot = {"ls": "", "marker": "o", "mec": MULTI_COLOUR, "ms": 6}
+        handles = [
+            Line2D([], [], mfc=colour, label=f"p {sign} {1 - level:.2g} after Holm", **dot)
+            for colour, sign in ((MULTI_COLOUR, "<"), ("white", "≥"))
+        ]
+        figure.legend(handles=handles, loc="outside upper right", ncols=2)
     return figure

@@ -38,6 +38,7 @@ def training_curves(
     *,
     title: str = "",
     positive: Mapping[str, float] | None = None,
+    whole: bool = False,
     caption: str = "",
 ) -> StudyFigure:
     """Loss and AUC by epoch for one to nine networks of an architecture.
@@ -49,6 +50,8 @@ def training_curves(
         are several.
     positive : per task the share (0..1) of positive training exams; with it a dotted line shows
         the loss of a network that always says one half.
+    whole : whether the losses' scale holds all epochs; else one far above the rest may leave it,
+        and the panel says how high it goes.
 
     Notes
     -----
@@ -63,7 +66,8 @@ def training_curves(
     single = len(tasks) == 1
     shape = (1, len(planes) + 1) if single else (len(planes) + 1, len(tasks))
     guess = {task: _loss_of_guessing(share) for task, share in (positive or {}).items()}
-    top = _highest(history, [guess[task] for task in tasks if task in guess])
+    guesses = [guess[task] for task in tasks if task in guess]
+    top = 1.08 * _highest(history, guesses, whole)
     with style():
         height, width = 0.75 + 1.95 * shape[0], width_of(shape[1])
         figure = new_figure(height, caption, title=title, width=width)
@@ -74,7 +78,7 @@ def training_curves(
             for axes, plane in zip(column, planes, strict=False):
                 _losses(axes, of_task[of_task["plane"] == plane], guess.get(task))
                 axes.set_title(f"{PLANE_TITLES[plane]}, {TASK_TITLES[task]}", loc="left")
-                axes.set_ylim(0, top)
+                _cut(axes, top)
             _aucs(column[-1], of_task, planes)
             column[-1].set_title(f"AUC, {TASK_TITLES[task]}", loc="left")
             column[-1].set_ylim(min(0.3, history["tune_auc"].min() - 0.05), 1.02)
@@ -89,12 +93,23 @@ def _loss_of_guessing(positive: float) -> float:
     return 2 * positive * (1 - positive) * np.log(2)
 
 
-def _highest(history: pd.DataFrame, guesses: list[float]) -> float:
-    """The top of the losses' scale, which an epoch far above the rest may leave."""
+def _highest(history: pd.DataFrame, guesses: list[float], whole: bool) -> float:
+    """The highest loss that is shown; an epoch far above the rest may leave the scale."""
     losses = [*history[list(_LOSS_COLOURS)].to_numpy().ravel(), *guesses]
+    if whole:
+        return np.nanmax(losses)
     kept = history.loc[history["best"] == 1, "tune_loss"]
-    shown = max(4 * np.nanmedian(losses), *kept, *guesses)
-    return 1.08 * min(np.nanmax(losses), shown)
+    return min(np.nanmax(losses), max(4 * np.nanmedian(losses), *kept, *guesses))
+
+
+def _cut(axes: Axes, top: float) -> None:
+    """End a panel of losses at `top`; where a line goes on above it, say how far."""
+    axes.set_ylim(0, top)
+    highest = max((np.nanmax(line.get_ydata()) for line in axes.lines), default=0.0)
+    if highest > top:
+        words = f"cut, up to {highest:.2f}"
+        place = {"xy": (0.98, 0.97), "xycoords": "axes fraction", "ha": "right", "va": "top"}
+        axes.annotate(words, **place, fontsize=7.5, color=QUIET)
 
 
 def _seeds_and_mean(axes: Axes, rows: pd.DataFrame, column: str, **look: Any) -> pd.Series:
