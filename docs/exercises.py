@@ -7,7 +7,8 @@
 The source is ``docs/exercises/<notebook>.md``: an introduction, then for each exercise a heading
 with its name, the text, and four blocks: what the student finds (``python``), the ``solution``, a
 ``wrong`` answer for the tests, and the explanation, which only the solutions show. What follows a
-heading that is no exercise's name stands at the notebook's end.
+heading that is no exercise's name stands at the notebook's end, but ``## Explained``, the answers
+to questions between the cells, in the solutions alone.
 """
 
 import argparse
@@ -34,6 +35,7 @@ SOURCES = ROOT / "docs" / "exercises"
 NOTEBOOKS = ROOT / "notebooks"
 SECONDS = ROOT / "results" / "benchmarks" / "exercises.json"
 HEADING = "## Exercises"
+EXPLAINED = "Explained"
 
 #: Cells of students, which a step's code does not depend on (`mrnetlib.files.code_digest`).
 TAG = "exercise"
@@ -55,14 +57,14 @@ class Source:
     explained: str
 
 
-def read(path: Path) -> tuple[str, list[Source], str]:
-    """A source: its introduction, its exercises, and what follows them."""
+def read(path: Path) -> tuple[str, list[Source], dict[str, str]]:
+    """A source: its introduction, its exercises, and what follows them by its heading."""
     first, *parts = re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    found, rest = [], ""
+    found, rest = [], {}
     for part in parts:
         name, _, text = part.partition("\n")
         if not _NAME.fullmatch(name):
-            rest = f"### {name}\n{text}".strip()
+            rest[name] = text.strip()
             continue
         blocks = {kind: code.strip() for kind, code in _BLOCK.findall(text)}
         if set(blocks) != {"python", "solution", "wrong"}:
@@ -92,8 +94,8 @@ def with_exercises(notebook: NotebookNode, path: Path) -> NotebookNode:
     cells = [new_markdown_cell(f"{HEADING}\n\n{intro}", id=f"{number}-exercises")]
     for one in found:
         place = f"{number}-ex-{one.name.partition('-')[2]}"
-        mark = f"<!-- n: exercise {one.name} -->not measured<!-- /n -->"
-        text = f"### {one.name}, {mark}\n\n{one.text}"
+        mark = f"<!-- n: exercise {one.name} --><!-- /n -->"  # ", 2 s" where that was measured
+        text = f"### {one.name}{mark}\n\n{one.text}"
         code = "from mrnetlib.teaching import exercises\n\n" + one.stub
         cells += [
             new_markdown_cell(text, id=place),
@@ -103,15 +105,16 @@ def with_exercises(notebook: NotebookNode, path: Path) -> NotebookNode:
                 metadata={"tags": [TAG]},
             ),
         ]
-    if rest:
-        cells.append(new_markdown_cell(rest, id=f"{number}-ex-more"))
+    more = "\n\n".join(f"### {n}\n{text}" for n, text in rest.items() if n != EXPLAINED)
+    if more:
+        cells.append(new_markdown_cell(more, id=f"{number}-ex-more"))
     notebook.cells = kept + cells
     return notebook
 
 
 def solutions(notebook: NotebookNode, path: Path) -> NotebookNode:
     """The notebook with a source's solutions: it runs by itself, on a study's files."""
-    (_, found, _), number = read(path), path.stem[:2]
+    (_, found, rest), number = read(path), path.stem[:2]
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     head = (
         f"# Solutions to {title}\n\nOne way each; another that the check calls right is as good. "
@@ -134,6 +137,8 @@ def solutions(notebook: NotebookNode, path: Path) -> NotebookNode:
             new_code_cell(checked(one.solution, one.name, study), id=f"{place}-code"),
             new_markdown_cell(one.explained, id=f"{place}-why"),
         ]
+    if text := rest.get(EXPLAINED):
+        cells.append(new_markdown_cell(f"## {EXPLAINED}\n\n{text}", id=f"{number}-explained"))
     return new_notebook(cells=cells, metadata=notebook.metadata)
 
 

@@ -42,6 +42,9 @@ UNKNOWN = "not noted by this run"
 #: For what nobody has run since the study took its present form.
 UNMEASURED = "not measured"
 
+#: The same of a time, in the midst of a sentence.
+NO_TIME = "a time not measured yet"
+
 _WORDS = "half an?|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|thirty|forty"
 _UNITS = r"s|min|seconds?|minutes?|hours?|[kKMG]i?B|gigabytes?|lines of code"
 #: What reads like a measured number.
@@ -145,16 +148,16 @@ def of_the_run() -> dict[str, str]:
         "06_choices": (
             duration(sum(seconds(choices, "06_choices_that_move_the_number")))
             if choices
-            else UNMEASURED
+            else NO_TIME
         ),
-        "09_lab": duration(sum(seconds(lab, "09_transfer_learning_lab"))) if lab else UNMEASURED,
-        "07_looks": duration(elapsed(looks)) if looks else UNMEASURED,
+        "09_lab": duration(sum(seconds(lab, "09_transfer_learning_lab"))) if lab else NO_TIME,
+        "07_looks": duration(elapsed(looks)) if looks else NO_TIME,
         "pretraining": duration(sum(seconds(run, "pretraining"))),
         "alexnets of a plane": duration(max(alexnet)),
         "other networks of a plane": duration(max(others)),
         "cores": str(cores(run)),
         "make study": duration(elapsed(run)),
-        "make choices": duration(elapsed(choices)) if choices else UNMEASURED,
+        "make choices": duration(elapsed(choices)) if choices else NO_TIME,
         "memory": gigabytes(run.get("peak_memory_mib")),
         "disk of the study": gigabytes(disk.get("study")),
         "disk of the environment": gigabytes(disk.get("environment")),
@@ -186,12 +189,12 @@ def of_the_knees() -> dict[str, str]:
 
 
 def of_the_exercises() -> dict[str, str]:
-    """Seconds of every exercise's solution and check, on one core."""
+    """Seconds of every exercise's solution and check, on one core, behind a comma; else nothing."""
     path = RESULTS / "benchmarks" / "exercises.json"
     measured = read_json(path)["seconds of one core"] if path.is_file() else {}
     names = [name for number in exercises.MODULES for name in exercises.exercises_of(number)]
-    words = {name: duration(max(1, round(taken))) for name, taken in measured.items()}
-    return {f"exercise {name}": words.get(name, UNMEASURED) for name in names}
+    words = {name: f", {duration(max(1, round(taken)))}" for name, taken in measured.items()}
+    return {f"exercise {name}": words.get(name, "") for name in names}
 
 
 def of_the_kills() -> dict[str, str]:

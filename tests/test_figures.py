@@ -187,7 +187,12 @@ def test_training_curves_share_a_scale_and_show_the_loss_of_guessing(history):
 
 def test_an_epoch_far_above_the_rest_leaves_the_scale(history):
     history.loc[history["epoch"] == 1, "train_loss"] = [100.0] + [0.6] * 8
-    assert figures.training_curves(history).axes[0].get_ylim()[1] < 3
+    panel, *others = figures.training_curves(history).axes
+    assert panel.get_ylim()[1] < 3
+    assert [text.get_text() for text in panel.texts] == ["cut, up to 100.00"]
+    assert not any(axes.texts for axes in others), "the other panels hold all of theirs"
+    whole = figures.training_curves(history, whole=True).axes[0]
+    assert whole.get_ylim()[1] > 100 and not whole.texts
 
 
 def test_roc_curves_show_the_test_exams_and_their_auc(fused, predictions):

@@ -18,7 +18,7 @@ from mrnetlib.names import ARCHITECTURES, PLANES, TASKS
 from mrnetlib.phantom.lesions import LESIONS
 from mrnetlib.settings import Settings
 from mrnetlib.study import Study
-from mrnetlib.teaching import answers, exercises
+from mrnetlib.teaching import answers, exercises, transfer
 
 #: Of the architectures that the exercises compare.
 SMALL = ARCHITECTURES[:2]
@@ -170,6 +170,22 @@ def test_an_exercise_is_false_unsolved_right_solved_and_wrong_wrong(path, one, s
     if isinstance(space["answer"], str | int | float):
         assert str(space["answer"]) not in verdict.reason.replace(str(wrong), "")
     assert not exercises.check(one.name, object(), study).right
+
+
+def test_a_probe_on_the_first_rows_is_told_so_and_two_decimals_are_enough(study):
+    first = transfer._of_first(study, 20)
+    assert 0 <= first <= 1 and np.isnan(transfer._of_first(study, 1))
+    assert "recipe.chosen(train" in exercises.check("09-2", first, study).reason
+    assert exercises.check("09-3", 0.88, study).right
+    assert exercises.check("09-3", 0.87, study).right
+
+
+def test_answers_to_the_questions_between_cells_stand_in_the_solutions_alone(tmp_path):
+    path = next(path for path in SOURCES if path.stem.startswith("09"))
+    notebook = nbformat.read(docs.NOTEBOOKS / f"{path.stem}.ipynb", 4)
+    text = "Short answers to what the notebook asks"
+    assert text in docs.solutions(notebook, path).cells[-1].source
+    assert not any(text in cell.source for cell in docs.with_exercises(notebook, path).cells)
 
 
 def test_a_study_without_the_files_says_so_and_is_no_error(tmp_path):

@@ -19,7 +19,7 @@ from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.figures import lab as pictures
 from mrnetlib.study import imagenet_folder
-from mrnetlib.teaching import lab, looking
+from mrnetlib.teaching import lab, looking, questions
 from mrnetlib.training import predict, recipe
 from mrnetlib.training.starting import starting_backbone
 
@@ -118,6 +118,31 @@ def test_claims_are_differences_of_what_was_measured():
     assert same["difference"] == 0 and same["p"] == 1
 
 
+def test_every_question_is_answered_whichever_way_it_comes_out():
+    asked = questions.asked([10, 40], 40)
+    pairs = [pair for one in asked for pair in one.pairs]
+    names = ["{} on {} exams - {} on {}".format(*first, *second) for first, second in pairs]
+    claims = pd.DataFrame({"claim": names, "difference": 0.0, "low": -0.1, "high": 0.1, "p": 0.9})
+    titles = dict.fromkeys(["probe", "last", "all", "rates"], "a way") | {"scratch": "from scratch"}
+    columns = ["difference", "low", "high", "p"]
+    claims.loc[0, columns] = 0.2, 0.1, 0.3, 0.0001  # all against scratch, on 10 exams
+    claims.loc[1, columns] = -0.2, -0.3, -0.1, 0.0001
+    claims.loc[2, columns] = 0.2, 0.001, 0.4, 0.04
+    table = questions.judged(claims, asked, titles, 0.95)
+    found = [questions.YES, questions.NO, questions.ALONE, questions.OPEN]
+    assert table["found"].tolist()[:4] == found and set(table["found"][3:]) == {questions.OPEN}
+    said = questions.answered(table)
+    assert all(one.words in said for one in asked) and said.count("\n- ") == len(pairs)
+    assert "a way against scratch, 10 exams each: yes, +0.200" in said
+    assert "a way on 10 exams against scratch on 40: cannot be told apart" in said
+    assert "borne out" in questions.most_gained(claims, [10, 40])
+    claims.loc[1, "difference"] = 0.5
+    assert "largest with 40" in questions.most_gained(claims, [10, 40])
+    (axes,) = pictures.claims(table, title="claims").axes
+    rows = [text.get_text() for text in axes.get_yticklabels()]
+    assert len(rows) == len(pairs) + len(asked) and rows[0] == asked[0].words
+
+
 def test_the_gradient_reaches_winners_alone():
     network, slices = tiny_network(), slices_of(5, 16)
     slices[1:] = slices[:1]  # one slice five times: the first of equals wins all
@@ -154,6 +179,14 @@ def test_looks_have_the_shapes_that_are_drawn(tmp_path):
         pictures.maps(volume[0], maps, title="maps"),
         pictures.winners(volume, {"won": share, "reached": share}),
     ]
+    lesion = np.zeros((3, 8, 8), bool)
+    lesion[1, 2:5, 2:5] = True
+    marked = pictures.winners(volume, {"won": share}, lesion=lesion)
+    outlined = [axes.get_title() for axes in marked.axes[:3]]
+    assert outlined == ["0", "1, lesion outlined", "2"]
+    (outline,) = marked.axes[1].collections
+    corners = outline.get_paths()[0].vertices
+    assert corners.min() > 3 and corners.max() < 10, "at its place, on twice as many pixels"
     for place, figure in enumerate(drawn):
         figure.savefig(tmp_path / f"{place}.png")
         assert (tmp_path / f"{place}.png").stat().st_size > 5000
@@ -169,7 +202,15 @@ def test_a_way_looks_alike_in_every_figure_and_all_are_named():
         for epoch in range(1, 4)
     ]
     figure = pictures.curves(pd.DataFrame(rows), titles)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(titles.values())
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == [*titles.values(), "guessing"]
+    rows[-1]["tune_loss"] = 9.0  # of one seed of two
+    titled = [axes.get_title() for axes in pictures.curves(pd.DataFrame(rows), titles).axes]
+    assert titled == [
+        "training loss",
+        "tuning loss\nsingle seeds reach 9.00, cut off",
+        "tuning AUC",
+    ]
     table = pd.DataFrame({"way": list(titles), "train_exams": [10, 10], "auc": [0.5, 0.7]})
     table = table.assign(auc_low=table["auc"] - 0.1, auc_high=table["auc"] + 0.1)
     axes = pictures.exams_needed(table, titles).axes[0]
