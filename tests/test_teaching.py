@@ -172,10 +172,11 @@ def test_an_exercise_is_false_unsolved_right_solved_and_wrong_wrong(path, one, s
     assert not exercises.check(one.name, object(), study).right
 
 
-def test_a_probe_on_the_first_rows_is_told_so_and_two_decimals_are_enough(study):
-    first = transfer._of_first(study, 20)
-    assert 0 <= first <= 1 and np.isnan(transfer._of_first(study, 1))
-    assert "recipe.chosen(train" in exercises.check("09-2", first, study).reason
+def test_a_probe_on_the_first_rows_is_told_so_and_two_decimals_are_enough(study, monkeypatch):
+    assert 0 <= transfer._of_first(study, 20) <= 1 and np.isnan(transfer._of_first(study, 1))
+    monkeypatch.setattr(transfer, "_of_first", lambda study, count: 0.4)
+    assert "recipe.chosen(train" in exercises.check("09-2", 0.4, study).reason
+    assert "recipe.chosen(train" not in exercises.check("09-2", 0.3, study).reason
     assert exercises.check("09-3", 0.88, study).right
     assert exercises.check("09-3", 0.87, study).right
 
