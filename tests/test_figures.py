@@ -93,9 +93,9 @@ def test_exam_has_a_row_per_plane_of_any_depth(volume):
     figure = figures.exam(volumes, slices=6)
     assert len(panels(figure)) == 6 + 3 + 6
     assert [axes.get_ylabel() for axes in panels(figure) if axes.get_ylabel()] == [
-        "Axial",
+        f"Axial\n6 of {len(volume)} slices",
         "Coronal",
-        "Sagittal",
+        f"Sagittal\n6 of {len(volume)} slices",
     ]
 
 
@@ -333,7 +333,9 @@ def test_label_counts_add_up():
     )
     figure = figures.label_counts(exams)
     widths = [[bar.get_width() for bar in axes.containers[0]] for axes in figure.axes]
-    assert widths == [[3, 0, 0, 0, 1], [0, 0, 2, 0, 0]]
+    assert widths == [[75, 0, 0, 0, 25], [0, 0, 100, 0, 0]]
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1, "bars can be compared"
+    assert "3  (75%)" in texts(figure)
 
 
 def test_slices_per_exam_says_min_median_max():

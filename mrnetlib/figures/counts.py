@@ -23,7 +23,7 @@ SPLIT_TITLES = {"train": "Training", "tune": "Tuning", "test": "Test"}
 
 
 def label_counts(exams: pd.DataFrame, caption: str = "") -> StudyFigure:
-    """How many exams of each split have which combination of labels.
+    """How many exams of each split have which combination of labels; bars are shares of a split.
 
     Parameters
     ----------
@@ -34,19 +34,24 @@ def label_counts(exams: pd.DataFrame, caption: str = "") -> StudyFigure:
     order = [*COMBINATIONS.values(), *(["other"] if (names == "other").any() else [])]
     splits = [split for split in SPLITS if (exams["split"] == split).any()]
     with style():
-        figure = new_figure(2.5, caption)
+        figure, widest = new_figure(2.5, caption), 0.0
         for axes, split in zip(
-            figure.subplots(1, len(splits), sharey=True, squeeze=False)[0], splits, strict=True
+            figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0],
+            splits,
+            strict=True,
         ):
             of_split = names[(exams["split"] == split).to_numpy()]
             counts = of_split.value_counts().reindex(order, fill_value=0)
-            bars = axes.barh(order, counts, color="#8FA9C4", edgecolor="#2F4B66", height=0.72)
-            shares = [f"{count}  ({count / len(of_split):.0%})" for count in counts]
-            axes.bar_label(bars, shares, padding=3, fontsize=8.5)
+            shares = 100 * counts / len(of_split)
+            bars = axes.barh(order, shares, color="#8FA9C4", edgecolor="#2F4B66", height=0.72)
+            texts = [f"{count}  ({share:.0f}%)" for count, share in zip(counts, shares, strict=True)]
+            axes.bar_label(bars, texts, padding=3, fontsize=8.5)
+            widest = max(widest, float(shares.max()))
             axes.set_title(f"{SPLIT_TITLES[split]}: {len(of_split)} exams", loc="left")
-            axes.set(xlim=(0, 1.55 * counts.max()), xlabel="exams")
+            axes.set_xlabel("% of the split's exams")
             axes.tick_params(axis="y", length=0)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.set_xlim(0, 1.55 * widest)
         axes.invert_yaxis()
     return figure
 

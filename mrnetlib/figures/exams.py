@@ -144,7 +144,10 @@ def exam(
     slices: int = 6,
     caption: str = "",
 ) -> StudyFigure:
-    """All planes of an exam, one row each; parameters as for `mosaic`, by plane."""
+    """All planes of an exam, one row each; parameters as for `mosaic`, by plane.
+
+    Where a row leaves slices out, it says how many of how many it shows.
+    """
     lesions = lesions or {}
     planes = [plane for plane in PLANES if plane in volumes]
     codes = _codes(list(lesions.values()))
@@ -153,8 +156,10 @@ def exam(
         grid = figure.subplots(len(planes), slices, squeeze=False)
         for row, plane in zip(grid, planes, strict=True):
             volume, lesion = volumes[plane], lesions.get(plane)
-            _show_slices(row, volume, lesion, choose_slices(len(volume), lesion, slices))
-            row[0].set_ylabel(PLANE_TITLES[plane], weight="bold")
+            chosen = choose_slices(len(volume), lesion, slices)
+            _show_slices(row, volume, lesion, chosen)
+            few = f"\n{len(chosen)} of {len(volume)} slices" * (len(chosen) < len(volume))
+            row[0].set_ylabel(PLANE_TITLES[plane] + few, weight="bold", fontsize=8.5 if few else None)
         _lesion_legend(figure, codes, lesion_names or {})
     return figure
 

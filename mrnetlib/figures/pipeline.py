@@ -152,6 +152,7 @@ def _heads(axes: Axes, y: float, planes: int, tasks: int) -> None:
             _NETWORK + 1.5,
             f"one fine-tuned network\nper plane and task ({_NUMBERS[planes * tasks]})",
         ),
+        (_NETWORK + 3.8, "its probability\n$p$"),
         (_REGRESSION + 1.15, "one fusion\nper task"),
         (_RESULT + 1.2, "multi-view\nprediction"),
     ):

@@ -27,7 +27,7 @@ WIDTH = 9.6
 #: Dark blue, vermilion, teal: of different lightness, and told apart with any colour vision.
 PLANE_COLOURS = {"axial": "#0B4F8A", "coronal": "#D55E00", "sagittal": "#4FB0A5"}
 MULTI_COLOUR = "#1A1A1A"
-TASK_COLOURS = {"abnormal": "#5B5B5B", "acl": "#0072B2", "meniscus": "#C06C00"}
+TASK_COLOURS = {"abnormal": "#5B5B5B", "acl": "#8A2BA8", "meniscus": "#8C7A00"}
 #: One for each code of a lesion, from 1; the tears (5 and 6 in the phantom) stand out most.
 LESION_COLOURS = ("#B89CFF", "#8CFF66", "#FF7BC4", "#FFFFFF", "#40E0FF", "#FFC20A")
 LESION_LINES = (

@@ -43,15 +43,36 @@ def chain_and_first(key: str) -> tuple[list[str], int]:
     return chain, next(place for place, step in enumerate(chain) if key in keys_of(step))
 
 
+#: Significant digits to which a number may be rounded, unless it is a count.
+DIGITS = 2
+
+
 def number(answer: Any, truth: float, within: float, hint: str) -> str | None:
-    """A number that may be off by `within`."""
+    """A number that may be off by `within`, or rounded to `DIGITS` digits; 0: it has to be exact."""
     if isinstance(answer, bool) or not isinstance(answer, int | float | np.number):
         return f"expected a number, found {_kind(answer)}."
     if not math.isfinite(answer):
         return f"{answer} is no number that can be compared."
-    if abs(answer - truth) <= within:
+    if abs(answer - truth) <= within or (within and _rounded(answer, truth)):
         return None
+    if within and abs(answer - truth) <= 0.5 * _unit(truth, 1):
+        return f"near, but not near enough: {DIGITS} significant digits are asked for. {hint}"
     return f"too {'large' if answer > truth else 'small'}. {hint}"
+
+
+def _unit(truth: float, digits: int) -> float:
+    """One of the last of so many significant digits of a number."""
+    return 10.0 ** (math.floor(math.log10(abs(truth))) - digits + 1) if truth else 0.0
+
+
+def _rounded(answer: float, truth: float) -> bool:
+    """Whether an answer is the truth rounded to `DIGITS` significant digits or to more."""
+    for digits in range(DIGITS, 9):
+        unit = _unit(truth, digits)
+        whole = unit and math.isclose(answer / unit, round(answer / unit), rel_tol=1e-9)
+        if whole and abs(answer - truth) <= 0.5 * unit * (1 + 1e-9):
+            return True
+    return False
 
 
 def numbers(answer: Any, truth: Sequence[float], within: float, hints: Sequence[str]) -> str | None:
@@ -60,7 +81,7 @@ def numbers(answer: Any, truth: Sequence[float], within: float, hints: Sequence[
         return f"expected {len(truth)} numbers in brackets, found {_kind(answer)}."
     for place, (one, true, hint) in enumerate(zip(answer, truth, hints, strict=True), 1):
         if reason := number(one, true, within, hint):
-            return f"number {place} is {reason}" if reason.startswith("too") else reason
+            return f"number {place} is {reason}" if reason.endswith(hint) else reason
     return None
 
 

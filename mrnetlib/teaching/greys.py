@@ -51,8 +51,11 @@ def _leak(answer: Any, study: Study) -> str | None:
     train, test = list(measured("train")), list(measured("test"))
     fair, leaky = intensity.average(train), intensity.average([*train, *test])
     truth = abs(leaky.standard[MEDIAN] - fair.standard[MEDIAN])
-    hint = "Average the landmarks of the training exams, then of training and test exams together."
-    return number(answer, truth, max(0.01, 0.02 * truth), hint)
+    hint = (
+        "Average the landmarks of the training exams, then of the training and the test exams "
+        "together; the tuning exams are in neither."
+    )
+    return number(answer, truth, 0.05, hint)
 
 
 def _share_of_pairs(answer: Any, study: Study) -> str | None:
@@ -70,6 +73,6 @@ def _share_of_pairs(answer: Any, study: Study) -> str | None:
 EXERCISES = {
     "01-1": Exercise("a function of three arrays", _broken_line),
     "01-2": Exercise("the name of a plane", _darkest_plane),
-    "01-3": Exercise("a number of grey levels", _leak),
+    "01-3": Exercise("a number of grey levels, to one decimal", _leak),
     "01-4": Exercise("a function of two arrays", _share_of_pairs),
 }
