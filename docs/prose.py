@@ -150,6 +150,9 @@ def of_the_run() -> dict[str, str]:
             if choices
             else NO_TIME
         ),
+        "time of choices": (
+            f"{duration(elapsed(choices))}, with the notebook" if choices else NO_TIME
+        ),
         "09_lab": duration(sum(seconds(lab, "09_transfer_learning_lab"))) if lab else NO_TIME,
         "07_looks": duration(elapsed(looks)) if looks else NO_TIME,
         "pretraining": duration(sum(seconds(run, "pretraining"))),

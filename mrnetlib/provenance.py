@@ -289,5 +289,9 @@ def refuse_unfinished(study: Study) -> dict[str, Any]:
     for run in content["runs"]:
         note = study.data / "runs" / f"{run['run']}.json"
         if not note.is_file() or read_json(note)["seconds"] != run["seconds"]:
-            raise InputError(f"{note}: is not the run that {path} tells of. {advice}")
+            raise InputError(
+                f"{note}: is not the run that {path} tells of; perhaps a notebook was run by hand "
+                f"since. {advice} Where nothing else has changed it only gathers the notes again, "
+                f"in seconds; 'python -m mrnetlib study {study.name} --dry-run' says what it runs."
+            )
     return content

@@ -66,3 +66,11 @@ def test_links_are_found(tmp_path):
     assert "two-times-x--y" in headings(page)
     code = [link for path in PAGES for link in links(path) if link.endswith(".py")]
     assert code, "the notebooks link to the library's code"
+
+
+def test_the_glossary_is_alphabetical():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = [
+        word.lower().replace("-", " ") for word in re.findall(r"^<a .*?\*\*(.+?)\*\*", text, re.M)
+    ]
+    assert len(words) > 50 and words == sorted(words)

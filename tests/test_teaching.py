@@ -205,6 +205,11 @@ def test_reasons_say_what_was_found_and_where_a_function_fails():
     assert "expected a number" in answers.number(True, 1, 0, "")
     assert "no number" in answers.number(float("nan"), 1, 0, "")
     assert answers.number(2, 1, 0.5, "Why?") == "too large. Why?"
+    assert all(answers.number(one, 1.341, 0.001, "") is None for one in (1.3, 1.34, 1.341))
+    assert answers.number(0.88, 0.875, 1e-6, "") is None
+    assert "two significant" not in answers.number(2, 1.341, 0.001, "")
+    assert answers.number(1, 1.341, 0.001, "").startswith("near, but")
+    assert answers.number(120, 123, 0, "").startswith("too small"), "a count is exact"
     assert "raised ZeroDivisionError" in answers.function(lambda x: 1 / 0, abs, [(1,)], "")
     assert "expected the shape" in answers.function(lambda x: [1, 2], abs, [(1,)], "")
     assert answers.names(["a", "c"], {"a", "b"}, "abc", "Look.") == (

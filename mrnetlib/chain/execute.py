@@ -53,7 +53,7 @@ def execute(path: Path, parameters: dict[str, Any], aside: Path) -> "nbformat.No
             for_papermill(aside),
             parameters=parameters,
             cwd=str(path.parent),
-            progress_bar=False,
+            progress_bar=sys.stderr.isatty(),  # cells, where somebody watches
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
             extra_arguments=QUIET_KERNEL,

@@ -250,14 +250,32 @@ def recorded(study: Study, run: str) -> Iterator[None]:
         sums = Checksums(study)
         content = made_from(study, step, sums)
         content["inputs"] = checked_inputs(study, step, known, sums)
+        before = read_record(study, run)
         record_path(study, run).unlink(missing_ok=True)  # from here on it holds no more
-        yield
+        try:
+            yield
+        except BaseException:
+            put_back(study, step, before, content)
+            raise
         _make_newer(study, step)
         content["made"] = {name: sums.of(name, anew=True) for name in step.made()}
         sums.save()
         write_json(record_path(study, run), content)
     with contextlib.suppress(OSError):  # another step is running
         running_path(study, run).parent.rmdir()
+
+
+def put_back(
+    study: Study, step: Step, before: dict[str, Any] | None, content: dict[str, Any]
+) -> None:
+    """Let the record of an earlier run hold again after a run that was stopped, where that would
+    have been made from the same and every file is still as the earlier run left it."""
+    if before is None or any(before[part] != value for part, value in content.items()):
+        return
+    if all((study.root / name).exists() for name in step.made()):
+        sums = Checksums(study)
+        if all(sums.of(name, anew=True) == before["made"].get(name) for name in step.made()):
+            write_json(record_path(study, step.run), before)
 
 
 def checked_inputs(

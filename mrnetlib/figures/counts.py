@@ -44,7 +44,9 @@ def label_counts(exams: pd.DataFrame, caption: str = "") -> StudyFigure:
             counts = of_split.value_counts().reindex(order, fill_value=0)
             shares = 100 * counts / len(of_split)
             bars = axes.barh(order, shares, color="#8FA9C4", edgecolor="#2F4B66", height=0.72)
-            texts = [f"{count}  ({share:.0f}%)" for count, share in zip(counts, shares, strict=True)]
+            texts = [
+                f"{count}  ({share:.0f}%)" for count, share in zip(counts, shares, strict=True)
+            ]
             axes.bar_label(bars, texts, padding=3, fontsize=8.5)
             widest = max(widest, float(shares.max()))
             axes.set_title(f"{SPLIT_TITLES[split]}: {len(of_split)} exams", loc="left")

@@ -159,7 +159,9 @@ def exam(
             chosen = choose_slices(len(volume), lesion, slices)
             _show_slices(row, volume, lesion, chosen)
             few = f"\n{len(chosen)} of {len(volume)} slices" * (len(chosen) < len(volume))
-            row[0].set_ylabel(PLANE_TITLES[plane] + few, weight="bold", fontsize=8.5 if few else None)
+            row[0].set_ylabel(
+                PLANE_TITLES[plane] + few, weight="bold", fontsize=8.5 if few else None
+            )
         _lesion_legend(figure, codes, lesion_names or {})
     return figure
 

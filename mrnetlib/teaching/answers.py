@@ -48,7 +48,7 @@ DIGITS = 2
 
 
 def number(answer: Any, truth: float, within: float, hint: str) -> str | None:
-    """A number that may be off by `within`, or rounded to `DIGITS` digits; 0: it has to be exact."""
+    """A number that may be off by `within` or rounded to `DIGITS` digits; exact where that is 0."""
     if isinstance(answer, bool) or not isinstance(answer, int | float | np.number):
         return f"expected a number, found {_kind(answer)}."
     if not math.isfinite(answer):
