@@ -184,8 +184,7 @@ def reports(folder: Path) -> list[dict[str, Any]]:
 
 def words_of(run: dict[str, Any], training: dict[str, Any]) -> tuple[str, str]:
     """Which network a training makes, and after an epoch its losses and AUC on the tuning exams."""
-    words = run["parameters"].get("architecture"), training["plane"], training["task"]
-    name = " ".join(word for word in words if word)  # a notebook may train several architectures
+    name = f"{run['parameters'].get('architecture')} {training['plane']} {training['task']}"
     name += f", seed {training['seed']}" if "seed" in training else ""
     losses = "loss {train_loss:.3f}, tuning {tune_loss:.3f}, AUC {tune_auc:.2f}"
     return name, losses.format(**training) if "tune_auc" in training else ""
