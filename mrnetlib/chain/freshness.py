@@ -200,23 +200,36 @@ def look(study: Study, extras: Sequence[str] = ()) -> list[Verdict]:
     return found
 
 
-def to_do(verdicts: list[Verdict]) -> list[Verdict]:
-    """The steps to run: those not done, and those that read what these will make otherwise.
+def to_do(verdicts: list[Verdict], all_at_once: bool = False) -> list[Verdict]:
+    """The steps to run now: those not done whose inputs are settled.
 
-    What is only missing, damaged or drawn anew comes back as it was; what stands on it is judged
-    again once it is there.
+    A step that is done waits for those before it: what they make may come out as it was, which is
+    judged when it is there. What stands on a step that waits waits, too. Where that is missing,
+    Snakemake would not let it wait, and none does.
+
+    Parameters
+    ----------
+    all_at_once : also those that wait, as if everything came out otherwise.
     """
     changing: set[str] = set()
+    waiting: set[str] = set()
+    notes: set[str] = set()  # which certainly come out otherwise
     chosen = []
     for verdict in verdicts:
-        after = changing & set(verdict.step.inputs)
-        if verdict.state == "done" and not after:
+        inputs, made = set(verdict.step.inputs), {*verdict.step.made(), verdict.step.mark()}
+        after = changing & inputs
+        if verdict.state == "done" and not after and not waiting & inputs:
+            continue
+        unsure = after - notes if verdict.state == "done" else set()
+        if not all_at_once and (waiting & inputs or unsure):
+            if verdict.state == "missing":
+                return to_do(verdicts, all_at_once=True)
+            waiting |= made
             continue
         chosen.append(verdict)
-        made = verdict.step.made()
-        if not (verdict.moves or after):  # its note tells when it ran
-            made = (verdict.step.mark(),)
-        changing |= set(made)
+        # What is only missing, damaged or drawn anew comes back as it was; its note tells when.
+        changing |= made if verdict.moves or after else {verdict.step.mark()}
+        notes.add(verdict.step.mark())
     return chosen
 
 

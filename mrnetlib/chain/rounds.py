@@ -1,7 +1,7 @@
 """Bring a study up to date: what is to be run, said and put aside, until nothing is left.
 
-A round runs the steps that are not as they would be now, and those after them whose inputs will
-come out otherwise. What is only missing or damaged comes back as it was, which the next round sees.
+A round runs the steps that are not as they would be now. Those that stand on them are judged in the
+next round, by what has then come out: where that is as it was, they need not run.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,17 @@ from mrnetlib.study import Study
 SHOWN = 2
 
 
-def plan(study: Study, extras: Sequence[str] = (), files: Sequence[str] = ()) -> list[Verdict]:
+def plan(
+    study: Study,
+    extras: Sequence[str] = (),
+    files: Sequence[str] = (),
+    all_at_once: bool = False,
+) -> list[Verdict]:
     """The steps that would be run now; where `files` are given, of the steps that make them."""
     wanted = set(files)
     found = look(study, extras)
-    return to_do([one for one in found if not files or wanted & set(one.step.outputs)])
+    some = [one for one in found if not files or wanted & set(one.step.outputs)]
+    return to_do(some, all_at_once)
 
 
 def because(verdict: Verdict) -> str:
@@ -28,8 +34,8 @@ def because(verdict: Verdict) -> str:
 
 
 def say_plan(study: Study, extras: Sequence[str], files: Sequence[str] = ()) -> int:
-    """Print what a run would do; the exit status is 0."""
-    found = plan(study, extras, files)
+    """Print what a run would do, at most: what comes out as it was spares what stands on it."""
+    found = plan(study, extras, files, all_at_once=True)
     for verdict in found:
         print(f"{verdict.step.run}: {because(verdict)}")
     print(f"{len(found)} to run" if found else "Nothing to be done")
