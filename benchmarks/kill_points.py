@@ -290,7 +290,8 @@ def killed_training(folder: Path, moments: list[float], names: list[str]) -> dic
         if process.exitcode is not None:
             break
         if not left:
-            points[-1:] = [{**point, "hung": True} for point in points[-1:]]
+            if points:
+                points[-1]["hung"] = True
             process.kill()
             process.join()
             break

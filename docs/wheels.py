@@ -103,12 +103,12 @@ def gather(folder: Path, system: str, python: str) -> list[str]:
         for start in range(0, len(left), TOGETHER):
             some = left[start : start + TOGETHER]
             if run_pip("download", *how, *some):  # one without a wheel stops them all
-                built += [one for one in some if not_downloaded(folder, one, how)]
+                built += [one for one in some if had_to_build(folder, one, how)]
             bar.update(len(some))
     return built
 
 
-def not_downloaded(folder: Path, one: str, how: list[str]) -> bool:
+def had_to_build(folder: Path, one: str, how: list[str]) -> bool:
     """Download a package's wheel, or build it; whether it was built."""
     if there(folder, one) or not (words := run_pip("download", *how, one)):
         return False

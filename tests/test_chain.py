@@ -444,3 +444,17 @@ def test_a_study_that_fuses_otherwise_takes_over_all_networks(project):
     assert not studies.is_taken(study)
     studies.take_over(study)
     assert studies.is_taken(study) and rounds.plan(study) == []
+
+
+def test_a_run_that_is_stopped_puts_the_record_back_only_where_all_is_as_it_was(project):
+    study = studies.load("made", project)
+    path = freshness.record_path(study, "03_fusion")
+    before = files.read_json(path)
+    with pytest.raises(KeyboardInterrupt), freshness.recorded(study, "03_fusion"):
+        assert not path.exists()
+        raise KeyboardInterrupt
+    assert files.read_json(path) == before
+    with pytest.raises(KeyboardInterrupt), freshness.recorded(study, "03_fusion"):
+        write_text(project / RESULTS / "fusion.csv", "half of it")
+        raise KeyboardInterrupt
+    assert not path.exists()

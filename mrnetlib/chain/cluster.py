@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,10 +74,9 @@ def waiting(answer: str | None = None) -> list[str]:
         answer = done.stdout
     reasons = [line.partition(" ")[2].strip() for line in answer.splitlines() if "PENDING" in line]
     stuck = [reason for reason in reasons if re.search(r"DOWN|DRAIN|NotAvail", reason)]
-    counts = {reason: stuck.count(reason) for reason in dict.fromkeys(stuck)}
     return [
         f"{n} job{'s wait' if n > 1 else ' waits'}, says Slurm: {reason}"
-        for reason, n in counts.items()
+        for reason, n in Counter(stuck).items()
     ]
 
 

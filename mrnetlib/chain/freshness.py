@@ -217,11 +217,10 @@ def to_do(verdicts: list[Verdict], all_at_once: bool = False) -> list[Verdict]:
     chosen = []
     for verdict in verdicts:
         inputs, made = set(verdict.step.inputs), {*verdict.step.made(), verdict.step.mark()}
-        after = changing & inputs
-        if verdict.state == "done" and not after and not waiting & inputs:
+        done, after, held = verdict.state == "done", changing & inputs, waiting & inputs
+        if done and not after and not held:
             continue
-        unsure = after - notes if verdict.state == "done" else set()
-        if not all_at_once and (waiting & inputs or unsure):
+        if not all_at_once and (held or (done and after - notes)):
             if verdict.state == "missing":
                 return to_do(verdicts, all_at_once=True)
             waiting |= made

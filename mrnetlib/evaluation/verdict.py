@@ -53,12 +53,19 @@ def _interval(row: Mapping[str, Any]) -> str:
     return f"{row['difference']:+.3f}, {limits}, Holm's p {p}"
 
 
+def standing(low: float, high: float, p_holm: float, clear: float = CLEAR) -> tuple[int, bool]:
+    """The sign of a difference that its interval tells from none, else 0, and whether it stands
+    after Holm's correction: the rule at the module's head."""
+    return int(low > 0) - int(high < 0), p_holm < clear
+
+
 def _judged(row: Mapping[str, Any], verbs: tuple[str, str], other: str) -> str:
-    """Whether a difference is one, by the rule at the module's head; `verbs` are better, worse."""
-    if not (row["low"] > 0 or row["high"] < 0):
+    """Whether a difference is one; `verbs` are better, worse."""
+    sign, stands = standing(row["low"], row["high"], row["p_holm"])
+    if not sign:
         return f"cannot be told from {other}"
-    verb = verbs[0] if row["difference"] > 0 else verbs[1]
-    if row["p_holm"] < CLEAR:
+    verb = verbs[0] if sign > 0 else verbs[1]
+    if stands:
         return f"**{verb}** {other}"
     return f"{verb} {other} by the interval alone, not after Holm's correction"
 

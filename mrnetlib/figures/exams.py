@@ -19,6 +19,9 @@ from mrnetlib.figures.style import (
 )
 from mrnetlib.names import PLANE_TITLES, PLANES
 
+#: The code whose look a task's own lesion has, where it stands alone.
+TEAR = 6
+
 
 def choose_slices(count: int, lesion: np.ndarray | None, shown: int) -> np.ndarray:
     """Indices of the slices to show: evenly spaced, moved so that the largest lesion is seen.
@@ -55,15 +58,26 @@ def _lesion_look(code: int) -> tuple[str, object]:
 
 
 def outline(axes: Axes, mask: np.ndarray, codes: Sequence[int]) -> None:
-    """Draw the border of every lesion of a slice (H, W), light on dark so that any ground does."""
+    """Draw the border of every lesion of a slice (H, W), light on dark so that any ground does.
+
+    The mask may have other pixels than the picture that it lies on.
+    """
+    height, width = axes.images[0].get_array().shape[:2]
+    place = {"extent": (-0.5, width - 0.5, -0.5, height - 0.5), "origin": "lower"}
     dark = [patheffects.withStroke(linewidth=2.2, foreground="black")]
     for code in codes:
         if (mask == code).any():
             colour, line = _lesion_look(code)
             drawn = axes.contour(
-                mask == code, levels=[0.5], colors=[colour], linewidths=1.2, linestyles=[line]
-            )
+                mask == code, levels=[0.5], colors=[colour], linewidths=1.2, linestyles=[line],
+                **place,
+            )  # fmt: skip
             drawn.set_path_effects(dark)
+
+
+def outline_tear(axes: Axes, mask: np.ndarray) -> None:
+    """Draw the border of a task's own lesion, bool (H, W), in the colour of tears."""
+    outline(axes, mask.astype(np.uint8) * TEAR, [TEAR])
 
 
 def _show_slices(

@@ -7,14 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mrnetlib.evaluation.rows import ALL
+from mrnetlib.figures.counts import SPLIT_TITLES
 from mrnetlib.figures.style import MULTI_COLOUR, StudyFigure, in_order, new_figure, style
 from mrnetlib.names import ARCHITECTURES, TASK_TITLES, TASKS, architecture_title
 
 #: Inches: half a page, so that the type stays legible where the picture is shown small.
 WIDTH = 4.8
-
-#: What a split is called in words.
-SPLIT_WORDS = {"tune": "tuning", "test": "test"}
 
 #: Colour, filling, place off the row's middle and size, of what multi-view is held against.
 LOOKS = {
@@ -51,7 +49,7 @@ def gain(gains: pd.DataFrame, *, select_on: str = "tune", caption: str = "") -> 
             words.set_bbox({"fc": "white", "ec": "none", "pad": 1.5})
         _frame(axes, places)
         words = {
-            "single-best": f"over the plane chosen on the {SPLIT_WORDS[select_on]} exams",
+            "single-best": f"over the plane chosen on the {SPLIT_TITLES[select_on].lower()} exams",
             "single-mean": "over the mean plane",
         }
         shown = [over for over in LOOKS if (gains["over"] == over).any()]

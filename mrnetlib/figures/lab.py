@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from mrnetlib.figures.exams import outline_tear
 from mrnetlib.figures.style import (
     MULTI_COLOUR,
     QUIET,
@@ -20,6 +21,7 @@ from mrnetlib.figures.style import (
     style,
     width_of,
 )
+from mrnetlib.figures.training import loss_of_guessing
 
 #: Per place in a list of ways: colour, dashes, marker; black stands for what starts from nothing.
 _LOOKS = (
@@ -171,8 +173,10 @@ def winners(
             axes = figure.add_subplot(grid[0, place])
             axes.imshow(volume[place], cmap="gray", vmin=window[0], vmax=window[1])
             bare(axes)
-            words = _outlined(axes, volume[place].shape, None if lesion is None else lesion[place])
-            axes.set_title(f"{place}{words}", fontsize=8.5)
+            marked = lesion is not None and bool(lesion[place].any())
+            axes.set_title(f"{place}{', lesion outlined' * marked}", fontsize=8.5)
+            if marked:
+                outline_tear(axes, lesion[place])
         axes = figure.add_subplot(grid[1, :])
         width = 0.8 / len(shares)
         looks = (("#0072B2", ""), ("#E69F00", "//"), ("white", "...."))
@@ -187,21 +191,11 @@ def winners(
     return figure
 
 
-def _outlined(axes: Axes, shape: tuple[int, int], lesion: np.ndarray | None) -> str:
-    """Outline a lesion in a slice; gives the words for its title, none where it has none."""
-    if lesion is None or not lesion.any():
-        return ""
-    height, width = shape
-    extent = (-0.5, width - 0.5, -0.5, height - 0.5)
-    axes.contour(1.0 * lesion, [0.5], colors="#E69F00", extent=extent, origin="lower")
-    return ", lesion outlined"
-
-
 def curves(
     history: pd.DataFrame,
     titles: Mapping[str, str],
     *,
-    guess: float | None = None,
+    positive: float | None = None,
     title: str = "",
     caption: str = "",
 ) -> StudyFigure:
@@ -213,8 +207,10 @@ def curves(
     ----------
     history : columns way, seed, epoch, train_loss, tune_loss, tune_auc.
     titles : what each way is called, in their order.
-    guess : the loss of a network that always says one half; a dotted line.
+    positive : share (0..1) of positive training exams; with it a dotted line shows the loss of a
+        network that always says one half.
     """
+    guess = None if positive is None else loss_of_guessing(positive)
     words = {"train_loss": "training loss", "tune_loss": "tuning loss", "tune_auc": "tuning AUC"}
     with style():
         figure = new_figure(3.6, caption, title=title)

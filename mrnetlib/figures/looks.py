@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from mrnetlib.figures.exams import outline, show_slice
+from mrnetlib.figures.exams import outline_tear, show_slice
 from mrnetlib.figures.style import (
     MULTI_COLOUR,
     QUIET,
@@ -141,7 +141,7 @@ def _show_case(panels: Sequence[Axes], case: Case) -> None:
     for axes, pixels, evidence, lesion, number, role in parts:
         show_slice(axes, pixels, grey_window(pixels), None)
         axes.imshow(evidence)
-        outline(axes, lesion.astype(np.uint8) * 6, [6])
+        outline_tear(axes, lesion)
         axes.set_xlabel(f"{role} slice {number}", fontsize=7)
     panels[0].set_title(case.words, fontsize=7.5, loc="left", weight="normal")
 

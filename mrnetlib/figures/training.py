@@ -65,7 +65,7 @@ def training_curves(
     planes, tasks = in_order(history["plane"], PLANES), in_order(history["task"], TASKS)
     single = len(tasks) == 1
     shape = (1, len(planes) + 1) if single else (len(planes) + 1, len(tasks))
-    guess = {task: _loss_of_guessing(share) for task, share in (positive or {}).items()}
+    guess = {task: loss_of_guessing(share) for task, share in (positive or {}).items()}
     guesses = [guess[task] for task in tasks if task in guess]
     top = 1.08 * _highest(history, guesses, whole)
     with style():
@@ -88,7 +88,7 @@ def training_curves(
     return figure
 
 
-def _loss_of_guessing(positive: float) -> float:
+def loss_of_guessing(positive: float) -> float:
     """The weighted cross-entropy of one half: each class weighs the share of the other."""
     return 2 * positive * (1 - positive) * np.log(2)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mrnetlib.evaluation.comparisons import holm, p_text, p_value
+from mrnetlib.evaluation.verdict import standing
 
 #: A way on a number of training exams, and what it is compared with.
 Pair = tuple[tuple[str, int], tuple[str, int]]
@@ -17,6 +18,10 @@ Pair = tuple[tuple[str, int], tuple[str, int]]
 #: What a comparison can come to, in the order in which they are counted.
 YES, ALONE, OPEN = "yes", "yes by the interval alone", "open"
 NO, NO_ALONE = "the other way round", "the other way round by the interval alone"
+
+#: What `standing` gives, in words.
+_FOUND = {(1, True): YES, (1, False): ALONE, (-1, True): NO, (-1, False): NO_ALONE}
+_FOUND |= {(0, True): OPEN, (0, False): OPEN}
 
 _UNCORRECTED = "not after Holm's correction"
 _SAID = {
@@ -82,17 +87,9 @@ def judged(
     table = claims.drop(columns="claim").assign(p_holm=holm(claims["p"]))
     table[["question", "row"]] = rows
     table["found"] = [
-        _found(row.low, row.high, row.p_holm < 1 - level) for row in table.itertuples()
+        _FOUND[standing(row.low, row.high, row.p_holm, 1 - level)] for row in table.itertuples()
     ]
     return table
-
-
-def _found(low: float, high: float, clear: bool) -> str:
-    if low <= 0 <= high:
-        return OPEN
-    if low > 0:
-        return YES if clear else ALONE
-    return NO if clear else NO_ALONE
 
 
 def answered(table: pd.DataFrame) -> str:

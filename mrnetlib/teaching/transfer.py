@@ -83,7 +83,7 @@ def _of_first(study: Study, count: int) -> float:
 def _by_hand(answer: Any, study: Study) -> str | None:
     truth = auc(np.array([0, 0, 1, 1]), np.array([0.2, 0.6, 0.6, 0.9]))
     hint = "There are four pairs. What does the formula give for the one that ties?"
-    return number(answer, truth, 0.0051, hint)  # rounded to two decimals is right
+    return number(answer, truth, 1e-6, hint)
 
 
 def _winner(answer: Any, study: Study) -> str | None:
