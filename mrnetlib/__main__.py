@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from mrnetlib.chain.arguments import one_or_more, study_name
+from mrnetlib.chain.arguments import add_conversion, one_or_more, study_name
 from mrnetlib.chain.disks import disks_told
 from mrnetlib.files import InputError
 from mrnetlib.names import EXTRAS
@@ -14,7 +14,6 @@ from mrnetlib.parallel import end_with_parent, stoppable
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    from mrnetlib.dicom.arguments import add_arguments
     from mrnetlib.reading.arguments import add_commands
 
     entry = Path(sys.argv[0]).stem == "mrnetlib"
@@ -102,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
         "convert", aliases=["preprocess"], help="DICOM studies -> exams in MRNet's layout"
     )
     convert.set_defaults(run=_convert)
-    add_arguments(convert)
+    add_conversion(convert)
     add_commands(commands, of_study)
     return parser
 

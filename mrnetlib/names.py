@@ -46,6 +46,9 @@ EXTRAS = {
     ),
 }
 
+#: The side of MRNet's slices in pixels.
+SLICE_SIZE = 256
+
 #: The folders of MRNet-v1.0 and what this study uses them for.
 MRNET_FOLDERS = {"train": "train", "test": "valid"}
 

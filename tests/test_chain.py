@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: A library and notebooks of a few files, in which every part of every step has one.
 PARTS = ("training/augment", "training/finetune", "figures/style", "fusion", "exams/banks",
          "exams/subsets", "evaluation/baseline", "evaluation/roc",
-         "dicom/arguments", "reading/export", "reading/models", "reading/distances", "reading/card",
+         "dicom/convert", "reading/export", "reading/models", "reading/distances", "reading/card",
          "phantom/lesions")  # fmt: skip
 NOTEBOOKS = ("00_exams", "01_preprocessing", "02_per_plane_training", "03_fusion",
              "04_single_vs_multi_view")  # fmt: skip

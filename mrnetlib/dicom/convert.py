@@ -26,11 +26,8 @@ from mrnetlib.dicom.workplace import (
 from mrnetlib.exams import intensity
 from mrnetlib.exams.intensity import Landmarks
 from mrnetlib.files import InputError, sha256, write_array
-from mrnetlib.names import MRNET_FOLDERS, PLANES
+from mrnetlib.names import MRNET_FOLDERS, PLANES, SLICE_SIZE
 from mrnetlib.parallel import each, ending, stoppable
-
-#: Side of MRNet's slices in pixels.
-SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def convert(
     labels: Path | None = None,
     landmarks: Path | None = None,
     learn_landmarks: bool = False,
-    size: int = SIZE,
+    size: int = SLICE_SIZE,
     follow_links: bool = False,
     progress: bool = True,
 ) -> Conversion:
@@ -185,7 +182,9 @@ def convert(
         out = out.resolve()
     key_file = Path(key_file) if key_file is not None else None
     if not 16 <= size <= 2048:
-        raise InputError(f"size: {size}, expected 16 to 2048 pixels; MRNet's slices have {SIZE}.")
+        raise InputError(
+            f"size: {size}, expected 16 to 2048 pixels; MRNet's slices have {SLICE_SIZE}."
+        )
     preferences = parse(prefer)
     scales = intensity.load(landmarks) if landmarks else None
     _check_request(source, out, key_file, split, scales, learn_landmarks, landmarks)
