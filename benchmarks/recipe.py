@@ -126,12 +126,15 @@ def main() -> None:
     parser.add_argument("--plane", default="axial")
     parser.add_argument("--vary", nargs="+", default=list(VARIED), choices=VARIED)
     parser.add_argument("--tasks", nargs="+", default=["meniscus"], choices=TASKS)
+    parser.add_argument("--architectures", nargs="+", default=ARCHITECTURES, choices=ARCHITECTURES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     this = study.load(arguments.study)
     varied = {setting: VARIED[setting] for setting in arguments.vary}
-    cases = all_cases(varied, arguments.tasks, arguments.seeds, [arguments.plane])
+    cases = all_cases(
+        varied, arguments.tasks, arguments.seeds, [arguments.plane], arguments.architectures
+    )
     table = trained(this, cases, arguments.workers)
     comparison = compared(table)
     print(comparison.round(3).to_string(index=False))
