@@ -127,12 +127,10 @@ def seeds_apart() -> float:
 
 
 def of_the_run() -> dict[str, str]:
-    """What the default study took, as the provenance of runs that made everything anew says.
-
-    A kept run may have taken its trainings over from one before and only drawn anew.
-    """
-    whole = read_json(RESULTS / "benchmarks" / "whole_runs.json")
-    run, lab = whole["study"], whole["lab"]
+    """What the default study took, as its provenance and that of its extras say."""
+    run = read_json(RESULTS / STUDY / "provenance.json")
+    path = RESULTS / STUDY / "lab" / "provenance.json"
+    lab = read_json(path) if path.is_file() else None
     path = RESULTS / STUDY / "choices" / "provenance.json"
     choices = read_json(path) if path.is_file() else None
     path = RESULTS / STUDY / "looks" / "provenance.json"
@@ -155,7 +153,7 @@ def of_the_run() -> dict[str, str]:
         "time of choices": (
             f"{duration(elapsed(choices))}, with the notebook" if choices else NO_TIME
         ),
-        "09_lab": duration(sum(seconds(lab, "09_transfer_learning_lab"))),
+        "09_lab": duration(sum(seconds(lab, "09_transfer_learning_lab"))) if lab else NO_TIME,
         "07_looks": duration(elapsed(looks)) if looks else NO_TIME,
         "pretraining": duration(sum(seconds(run, "pretraining"))),
         "alexnets of a plane": duration(max(alexnet)),
