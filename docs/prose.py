@@ -212,6 +212,20 @@ def of_the_kills() -> dict[str, str]:
     return found
 
 
+def of_the_wheels() -> dict[str, str]:
+    """How large the folders of wheels were when they were gathered last, packed and unpacked."""
+    path = RESULTS / "benchmarks" / "wheels.json"
+    gathered = read_json(path) if path.is_file() else {"python": UNMEASURED, "systems": {}}
+    found = {"Python of the wheels": gathered["python"]}
+    for system in beside("wheels").SYSTEMS:
+        size = gathered["systems"].get(system, {})
+        found[f"wheels for {system}"] = str(size.get("wheels", UNMEASURED))
+        for key, words in {"bytes": "packed", "bytes_unpacked": "unpacked"}.items():
+            bytes_ = size.get(key)
+            found[f"{words} for {system}"] = f"{bytes_ / 1e9:.1f} GB" if bytes_ else UNMEASURED
+    return found
+
+
 def beside(name: str) -> ModuleType:
     """Another script of this folder, which is no package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
@@ -234,6 +248,7 @@ def numbers() -> dict[str, str]:
         code
         | beside("scale").numbers()
         | of_the_kills()
+        | of_the_wheels()
         | of_the_run()
         | of_the_settings()
         | of_the_knees()

@@ -4,14 +4,15 @@
     python docs/wheels.py --system linux --python 3.12
 
 The folders, in ``data/wheels/``, go onto a stick beside a clone of the project;
-docs/teaching/setup.md says how to install from them. What was gathered and how large it is, is
-measured by this command, printed and written to ``sizes.json`` beside the folders.
+docs/teaching/setup.md says how to install from them. What was gathered and how large it is, packed
+and unpacked, is measured by this command, printed and written to ``sizes.json`` beside the folders.
 """
 
 import argparse
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -137,12 +138,17 @@ def run_pip(*words: str) -> str:
 
 
 def measured(folder: Path, built: list[str]) -> dict[str, object]:
-    """How many wheels a folder has, how large they are, and the largest ones."""
+    """How many wheels a folder has, how large they are as files and unpacked, the largest ones."""
     sizes = {path.name: path.stat().st_size for path in folder.glob("*.whl")}
+    unpacked = 0
+    for path in folder.glob("*.whl"):
+        with zipfile.ZipFile(path) as wheel:
+            unpacked += sum(one.file_size for one in wheel.infolist())
     largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:3]
     return {
         "wheels": len(sizes),
         "bytes": sum(sizes.values()),
+        "bytes_unpacked": unpacked,
         "largest": {name: sizes[name] for name in largest},
         "built_here": built,
     }
@@ -155,6 +161,7 @@ def main() -> int:
         "--python", default="{}.{}".format(*sys.version_info[:2]), help="as in 3.12"
     )
     parser.add_argument("--to", type=Path, default=ROOT / "data" / "wheels", help="a folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the sizes there, too")
     arguments = parser.parse_args()
     sizes = {"python": arguments.python, "systems": {}}
     try:
@@ -164,7 +171,8 @@ def main() -> int:
             found = measured(folder, gather(folder, system, arguments.python))
             sizes["systems"][system] = found
             print(f"{system}: {found['wheels']} wheels, {found['bytes'] / 1e9:.1f} GB in {folder}")
-            write_json(arguments.to / "sizes.json", sizes)
+            for path in filter(None, (arguments.to / "sizes.json", arguments.json)):
+                write_json(path, sizes)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
