@@ -33,7 +33,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "mrnetlib"
 RESULTS = ROOT / "results"
 STUDY = "phantom"
-PAGES = ("README.md", "CHANGELOG.md", "results/README.md", "docs/*.md", "notebooks/*.ipynb")
+PAGES = (
+    "README.md", "CHANGELOG.md", "results/README.md", "docs/*.md", "docs/teaching/setup.md",
+    "notebooks/*.ipynb",
+)  # fmt: skip
 MARKED = re.compile(r"(<!-- n: ([^>]+) -->)([^\n]*?)(<!-- /n -->)")
 
 #: What stands where a result does not hold the number, because it is older than the note of it.

@@ -42,7 +42,8 @@ SYSTEMS = {
         "is": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
     },
     "linux": {
-        "platforms": [f"manylinux_2_{n}_x86_64" for n in (34, 31, 28, 27, 24, 17, 12, 5)]
+        # Up to the C library of Ubuntu 22.04.
+        "platforms": [f"manylinux_2_{n}_x86_64" for n in range(35, 4, -1)]
         + ["manylinux2014_x86_64"],
         "is": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
     },

@@ -142,8 +142,11 @@ def test_a_row_that_calls_all_exams_alike_is_explained(planted):
     first = words.splitlines()[0]
     assert first.startswith("- AlexNet, Abnormal: specificity 0.00; 100% of the test exams")
     train = fused[(fused["split"] == "train") & (fused["task"] == "abnormal")]
-    assert f"fitted on it is 0.00; {train['label'].mean():.0%} of them are positive" in first
-    assert "penalty" in words.splitlines()[-1]
+    there = f"fitted on it is 0.00, low already; {train['label'].mean():.0%} of them are positive"
+    assert there in first
+    assert words.splitlines()[-1].startswith("Low is below 0.20.")
+    only = pd.concat([shifted[shifted["split"] == "test"], fused[fused["split"] != "test"]])
+    assert ", not low; " in verdict.low_rates(table_1(predictions, only), only, ("train",))
     rules = verdict.low_rates(table_1(predictions, shifted), shifted, ()).splitlines()[0]
     assert "fitted" not in rules
 

@@ -3,11 +3,10 @@
 import zipfile
 
 import pytest
+from conftest import script_of_docs
 from packaging.requirements import Requirement
 
-from docs.prose import beside
-
-wheels = beside("wheels")
+wheels = script_of_docs("wheels")
 
 
 def names(system, python="3.12"):

@@ -137,12 +137,12 @@ def low_rates(
             f"No multi-view row has a sensitivity or specificity below {LOW:.2f} at {threshold:g}."
         )
     why = (
-        "Where the rate is low on the fitted exams already, the share of positive exams "
-        "decides: the regression's penalty holds the weights of the planes small, so that its "
-        "probabilities stay near that share, on one side of the threshold. Where it is low on "
-        "the test exams only, the networks had learned from the fitted exams, and part the "
-        "classes further there than on new ones. The order of the exams, and with it the AUC, "
-        "does not suffer; the threshold does."
+        f"Low is below {LOW:.2f}. Where the rate is low on the fitted exams already, the share "
+        "of positive exams decides: the regression's penalty holds the weights of the planes "
+        "small, so that its probabilities stay near that share, on one side of the threshold. "
+        "Where it is low on the test exams only, the networks had learned from the fitted "
+        "exams, and part the classes further there than on new ones. The order of the exams, "
+        "and with it the AUC, does not suffer; the threshold does."
     )
     return "\n".join([*lines, "", why])
 
@@ -164,8 +164,9 @@ def _low_rate(
         return words.rstrip()
     there = MEASURES[measure].estimate(fitted["label"], fitted["probability"])
     apart = [_apart(part) for part in (fitted, test)]
+    already = "low already" if there < LOW else "not low"
     return words + (
-        f"On the exams that the regression was fitted on it is {there:.2f}; "
+        f"On the exams that the regression was fitted on it is {there:.2f}, {already}; "
         f"{fitted['label'].mean():.0%} of them are positive, and the mean probabilities of the two "
         f"classes lie {apart[0]:.2f} apart there, on the test exams {apart[1]:.2f}."
     )

@@ -222,7 +222,9 @@ def curves(
                 wide = own.pivot(index="epoch", columns="seed", values=column)
                 axes.plot(wide.index, wide, **look | {"lw": 0.6, "alpha": 0.35})
                 means.append(wide.mean(axis=1))
-                axes.plot(wide.index, means[-1], label=name, **look | {"lw": 2})
+                # Broken lines above whole ones, which would hide them where two are the same.
+                above = 2.5 if look["ls"] == "-" else 3
+                axes.plot(wide.index, means[-1], label=name, **look | {"lw": 2, "zorder": above})
             guessed = 0.5 if column == "tune_auc" else guess
             if guessed is not None:
                 axes.axhline(guessed, color=QUIET, lw=0.9, ls=":", label="guessing")
@@ -232,7 +234,7 @@ def curves(
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.grid(True, axis="y")
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside upper right", ncols=3)
     return figure
 
 
