@@ -120,8 +120,12 @@ def test_a_sister_study_that_is_not_there_or_was_trained_otherwise_is_refused(tm
     path.write_text(json.dumps({"settings": {"epochs": 5, "seeds": 2, "once": []}}))
     with pytest.raises(InputError, match="trained with epochs 5, this study with 3"):
         gains.read_scratch(folder, SETTINGS)
-    path.write_text(json.dumps({"settings": {"epochs": 3, "seeds": 2, "once": []}}))
-    with pytest.raises(InputError, match=r"alexnet_axial_abnormal.csv: not found"):
+    for once in ([], ["googlenet"]):  # that of another architecture does not matter
+        path.write_text(json.dumps({"settings": {"epochs": 3, "seeds": 2, "once": once}}))
+        with pytest.raises(InputError, match=r"alexnet_axial_abnormal.csv: not found"):
+            gains.read_scratch(folder, SETTINGS)
+    path.write_text(json.dumps({"settings": {"epochs": 3, "seeds": 2, "once": ["alexnet"]}}))
+    with pytest.raises(InputError, match=r"once \['alexnet'\], this study with \[\]"):
         gains.read_scratch(folder, SETTINGS)
     assert gains.none_from_scratch().columns.tolist() == gains.SCRATCH
 

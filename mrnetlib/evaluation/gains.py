@@ -74,6 +74,8 @@ def read_scratch(folder: Path, settings: Mapping[str, Any]) -> tuple[pd.DataFram
     if not (folder / "provenance.json").is_file():
         raise InputError(f"{folder.name}: has no finished results. {remedy}")
     its = read_note(folder / "provenance.json")["settings"]
+    if "once" in its:  # of architectures that this study does not have nothing is compared
+        its |= {"once": [one for one in its["once"] if one in settings["architectures"]]}
     for name in SAME:
         pair = [plain(own.get(name)) for own in (settings, its)]
         if name in settings and name in its and pair[0] != pair[1]:
