@@ -4,7 +4,8 @@
 killed over and over until it is finished, by each kind of signal and target; a training, too. At
 the end its predictions, tables and figures have to be the bytes of a run that was left alone, and
 no temporary file and no process may be left. A chain is a study of two short notebooks, killed
-often in little time; a study is one of synthetic knees with this project's own notebooks.
+often in little time; a study is one of synthetic knees with this project's own notebooks. Some of
+them run side by side, each in a folder of its own.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,9 @@ COMPARED = ("predictions.csv", "kept.json")
 #: notebooks as executed, seconds of every epoch.
 NOTES = ("runs/", "logs/", "made/", "executed/", "failed/", "results/history/")
 TIMED = (".html", "provenance.json", "checksums.json")
+
+#: Kills of one study or chain at most.
+KILLS = 5
 
 #: Seconds after which a run that was killed and does not end hangs.
 HANGS = 600
@@ -237,7 +242,12 @@ def killed_study(folder: Path, kind: str, wanted: dict[str, str], plan: list, mo
 
 
 def studies(
-    count: int, seed: int, work: Path, kind: str = "studies", minutes: float = math.inf
+    count: int,
+    seed: int,
+    work: Path,
+    kind: str = "studies",
+    minutes: float = math.inf,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Kill points over whole studies; after some minutes no study is begun."""
     draw = random.Random(seed)
@@ -247,17 +257,25 @@ def studies(
         raise SystemExit((work / "whole" / "said.txt").read_text())
     took, wanted = time.monotonic() - begun, digests(work / "whole")
     kinds = [(target, name) for target in TARGETS for name in SIGNALS]
-    plan = [(draw.random(), *kinds[i % len(kinds)]) for i in range(count)]
+    # What goes on has less and less to do, so most kills come early in a run.
+    plan = [(draw.random() ** 2, *kinds[i % len(kinds)]) for i in range(count)]
     draw.shuffle(plan)
     runs, end = [], begun + 60 * minutes
-    while plan and time.monotonic() < end:
-        # Few kills a study: more would only see its beginning.
-        own, plan = plan[:5], plan[5:]
-        run = killed_study(work / f"killed{len(runs)}", kind, wanted, own, took)
-        plan += own
-        runs.append(run)
+
+    def one(number: int, own: list) -> dict:
+        folder = work / f"killed{number}"
+        run = killed_study(folder, kind, wanted, own, took)
         print(json.dumps(run), flush=True)
-        shutil.rmtree(work / f"killed{len(runs) - 1}", ignore_errors=not run["differing"])
+        shutil.rmtree(folder, ignore_errors=not run["differing"])
+        return run
+
+    with ThreadPoolExecutor(workers) as pool:
+        while plan and time.monotonic() < end:
+            # Few kills a study: more would only see its beginning.
+            taken, plan = plan[: KILLS * workers], plan[KILLS * workers :]
+            some = [taken[i : i + KILLS] for i in range(0, len(taken), KILLS)]
+            runs += pool.map(one, range(len(runs), len(runs) + len(some)), some)
+            plan += [point for own in some for point in own]
     return {"seconds_undisturbed": round(took), "files": len(wanted), "runs": runs}
 
 
@@ -376,6 +394,7 @@ def main() -> int:
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="after which no chain or study is begun"
     )
+    parser.add_argument("--workers", type=int, default=1, help="chains or studies at a time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
@@ -383,7 +402,9 @@ def main() -> int:
         found = {"seed": chosen.seed, "code": commit(ROOT), "versions": versions()}
         ways = {"trainings": trainings}
         for kind in ("chains", "studies"):
-            ways[kind] = functools.partial(studies, kind=kind, minutes=chosen.minutes)
+            ways[kind] = functools.partial(
+                studies, kind=kind, minutes=chosen.minutes, workers=chosen.workers
+            )
         for kind, how in ways.items():
             if count := getattr(chosen, kind):
                 found[kind] = counted(how(count, chosen.seed, work=Path(work, kind)))
