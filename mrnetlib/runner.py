@@ -119,13 +119,17 @@ def run_chain(
     command = [sys.executable, "-c", SNAKEMAKE, "--cores", str(cores), "--rerun-incomplete"]
     command += ["--snakefile", str(study.root / "Snakefile"), "--directory", str(study.root)]
     command += ["--quiet", "host", *["rules"] * verbose, "--rerun-triggers", "software-env"]
-    command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--", *targets]
+    command += ["--nolock", "--config", f"study=studies/{study.name}.yaml", "--"]
     if profile:
         command[3:3] = ["--profile", str(profile.resolve())]
     with taken(study, alone=profile is None) as how:
         take_over(study)
-        quiet = partial(shown, study, targets, command, how)
-        run_once = partial(attend, command, **how) if verbose else quiet
+
+        def run_once(only: list[str]) -> int:
+            these = only or targets
+            whole = [*command, *these]
+            return attend(whole, **how) if verbose else shown(study, these, whole, how)
+
         status = rounds.run(study, extras, run_once, files)
     if status < 0:
         print(f"Snakemake was ended {ending(status)}; run it again to go on", file=sys.stderr)

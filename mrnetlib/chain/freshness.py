@@ -204,8 +204,7 @@ def to_do(verdicts: list[Verdict], all_at_once: bool = False) -> list[Verdict]:
     """The steps to run now: those not done whose inputs are settled.
 
     A step that is done waits for those before it: what they make may come out as it was, which is
-    judged when it is there. What stands on a step that waits waits, too. Where that is missing,
-    Snakemake would not let it wait, and none does.
+    judged when it is there. What stands on a step that waits waits, too.
 
     Parameters
     ----------
@@ -221,8 +220,6 @@ def to_do(verdicts: list[Verdict], all_at_once: bool = False) -> list[Verdict]:
         if done and not after and not held:
             continue
         if not all_at_once and (held or (done and after - notes)):
-            if verdict.state == "missing":
-                return to_do(verdicts, all_at_once=True)
             waiting |= made
             continue
         chosen.append(verdict)

@@ -20,10 +20,13 @@ def plan(
     all_at_once: bool = False,
 ) -> list[Verdict]:
     """The steps that would be run now; where `files` are given, of the steps that make them."""
-    wanted = set(files)
-    found = look(study, extras)
-    some = [one for one in found if not files or wanted & set(one.step.outputs)]
-    return to_do(some, all_at_once)
+    return to_do(_of(study, extras, files), all_at_once)
+
+
+def _of(study: Study, extras: Sequence[str], files: Sequence[str]) -> list[Verdict]:
+    """All steps as they are now; where `files` are given, those that make them."""
+    wanted, found = set(files), look(study, extras)
+    return [one for one in found if not files or wanted & set(one.step.outputs)]
 
 
 def because(verdict: Verdict) -> str:
@@ -45,20 +48,21 @@ def say_plan(study: Study, extras: Sequence[str], files: Sequence[str] = ()) -> 
 def run(
     study: Study,
     extras: Sequence[str],
-    run_once: Callable[[], int],
+    run_once: Callable[[list[str]], int],
     files: Sequence[str] = (),
 ) -> int:
     """Run rounds until nothing is left to do, or one fails; gives the last exit status.
 
     Parameters
     ----------
-    run_once : runs what is missing, and gives its exit status. After a failure it is run again
-        only where a file has since been found to be damaged that can be made again.
+    run_once : runs what is missing, and gives its exit status; of some files alone, where it is
+        given their names. After a failure it is run again only where a file has since been found
+        to be damaged that can be made again.
     files : those to make, where that is not all.
     """
     seen: list[list[tuple]] = []
     status, damaged = 0, set()
-    while found := plan(study, extras, files):
+    while found := to_do(every := _of(study, extras, files)):
         round_of = [(verdict.step.run, *verdict.reasons) for verdict in found]
         new = {name for verdict in found for name in verdict.damaged} - damaged
         if round_of in seen or (status and not new):
@@ -69,5 +73,8 @@ def run(
             if verdict.reasons not in ([], [NOT_MADE]):
                 print(f"{verdict.step.run}: again, because {because(verdict)}", flush=True)
             put_aside(study, verdict)
-        status = run_once()
+        now = {verdict.step.run for verdict in found}
+        # What is missing and waits would be run by Snakemake, did it not get the others by name.
+        waits = any(one.state == "missing" and one.step.run not in now for one in every)
+        status = run_once([verdict.step.mark() for verdict in found] if waits else [])
     return status
