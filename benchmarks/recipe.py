@@ -9,20 +9,19 @@ the study first: its banks and pretrained backbones are used. ``precision: auto`
 """
 
 import argparse
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from scipy.stats import t
-from tqdm.auto import tqdm
 
 from mrnetlib import settings, study
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.files import write_csv, write_json
 from mrnetlib.names import ARCHITECTURES, TASKS
+from mrnetlib.parallel import each
 from mrnetlib.provenance import circumstances
 from mrnetlib.training import predict, recipe
 from mrnetlib.training.devices import use_machine
@@ -79,10 +78,7 @@ def all_cases(
 
 def trained(this: study.Study, cases: list[dict], workers: int) -> pd.DataFrame:
     """Train the networks of all cases, so many at a time; a row each, sorted by the case."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        jobs = [pool.submit(measure, this.name, case) for case in cases]
-        rows = [job.result() for job in tqdm(as_completed(jobs), "networks", len(jobs))]
+    rows = list(each(partial(measure, this.name), cases, workers, "networks"))
     return pd.DataFrame(rows).sort_values(list(cases[0]), key=lambda column: column.astype(str))
 
 

@@ -10,17 +10,16 @@ backbones are used.
 """
 
 import argparse
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from benchmarks.recipe import train
 from mrnetlib import study
 from mrnetlib.files import write_csv, write_json
+from mrnetlib.parallel import each
 from mrnetlib.provenance import circumstances
 from mrnetlib.settings import changed
 
@@ -28,9 +27,9 @@ STARTS = tuple(product(("none", "pretrained"), ("random", "probe")))
 KEPT = ["tune_auc_start", "tune_auc", "tune_loss"]
 
 
-def measure(name: str, architecture: str, weights: str, head: str, plane: str) -> dict:
+def measure(name: str, plane: str, case: tuple[str, str, str]) -> dict:
     """Train the networks of one start; gives means over the tasks, on the tuning exams."""
-    this = study.load(name)
+    this, (architecture, weights, head) = study.load(name), case
     start = {"weights": weights, "head": head}
     rows = [train(this, architecture, plane, task, **start) for task in this.settings.tasks]
     row = {"architecture": architecture, "backbone": weights, "head": head, "plane": plane}
@@ -48,11 +47,8 @@ def main() -> None:
     this = study.load(arguments.study)
     chosen = changed(this.settings, "--architectures", architectures=arguments.architectures)
     cases = [(a, *start) for a in chosen.architectures for start in STARTS]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
-        jobs = [pool.submit(measure, this.name, *case, arguments.plane) for case in cases]
-        rows = [job.result() for job in tqdm(jobs, "starts")]
-    table = pd.DataFrame(rows)
+    work = partial(measure, this.name, arguments.plane)
+    table = pd.DataFrame(each(work, cases, arguments.workers, "starts"))
     path = this.reference / "starting_weights.csv"
     write_csv(path, table)
     settings = asdict(this.settings) | {"exams_folder": None}
