@@ -4,8 +4,8 @@
 killed over and over until it is finished, by each kind of signal and target; a training, too. At
 the end its predictions, tables and figures have to be the bytes of a run that was left alone, and
 no temporary file and no process may be left. A chain is a study of two short notebooks, killed
-often in little time; a study is one of synthetic knees with this project's own notebooks. Some of
-them run side by side, each in a folder of its own.
+often in little time; a study is one of synthetic knees with this project's own notebooks. With
+``--workers`` some run side by side, each in a folder of its own.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import nbformat
@@ -212,11 +213,13 @@ def strays(folder: Path) -> list[str]:
     return left + [f"process {process.pid}" for process in alive]
 
 
-def killed_study(folder: Path, kind: str, wanted: dict[str, str], plan: list, most: float) -> dict:
+def killed_study(
+    folder: Path, kind: str, wanted: dict[str, str], plan: list, most: float, halt: Event
+) -> dict:
     """One study, killed at moments of a plan until it is finished or the plan is at its end."""
     project(folder, kind)
-    points = []
-    while True:
+    points, status = [], "halted"
+    while not halt.is_set():
         running = start(folder)
         delay, target, name = plan[0] if plan else (HANGS, "", "")
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -260,22 +263,29 @@ def studies(
     # What goes on has less and less to do, so most kills come early in a run.
     plan = [(draw.random() ** 2, *kinds[i % len(kinds)]) for i in range(count)]
     draw.shuffle(plan)
-    runs, end = [], begun + 60 * minutes
+    runs, end, halt = [], begun + 60 * minutes, Event()
 
     def one(number: int, own: list) -> dict:
         folder = work / f"killed{number}"
-        run = killed_study(folder, kind, wanted, own, took)
+        run = killed_study(folder, kind, wanted, own, took, halt)
         print(json.dumps(run), flush=True)
         shutil.rmtree(folder, ignore_errors=not run["differing"])
         return run
 
     with ThreadPoolExecutor(workers) as pool:
-        while plan and time.monotonic() < end:
-            # Few kills a study: more would only see its beginning.
-            taken, plan = plan[: KILLS * workers], plan[KILLS * workers :]
-            some = [taken[i : i + KILLS] for i in range(0, len(taken), KILLS)]
-            runs += pool.map(one, range(len(runs), len(runs) + len(some)), some)
-            plan += [point for own in some for point in own]
+        try:
+            while plan and time.monotonic() < end:
+                # Few kills a study: more would only see its beginning.
+                taken, plan = plan[: KILLS * workers], plan[KILLS * workers :]
+                some = [taken[i : i + KILLS] for i in range(0, len(taken), KILLS)]
+                runs += pool.map(one, range(len(runs), len(runs) + len(some)), some)
+                plan += [point for own in some for point in own]
+        except BaseException:  # Ctrl-C: the threads end when their studies do
+            halt.set()
+            for process in (one for folder in work.iterdir() for one in of_study(folder)):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            raise
     return {"seconds_undisturbed": round(took), "files": len(wanted), "runs": runs}
 
 

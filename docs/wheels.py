@@ -22,7 +22,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from tqdm.auto import tqdm
 
-from mrnetlib.files import InputError, write_json
+from mrnetlib.files import InputError, read_json, write_json
+from mrnetlib.provenance import commit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -164,12 +165,15 @@ def main() -> int:
     parser.add_argument("--to", type=Path, default=ROOT / "data" / "wheels", help="a folder")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the sizes there, too")
     arguments = parser.parse_args()
-    sizes = {"python": arguments.python, "systems": {}}
+    sizes = {"python": arguments.python, **commit(ROOT), "systems": {}}
+    known = read_json(path) if (path := arguments.to / "sizes.json").is_file() else {"systems": {}}
     try:
         for system in arguments.system or SYSTEMS:
             folder = arguments.to / system
             folder.mkdir(parents=True, exist_ok=True)
-            found = measured(folder, gather(folder, system, arguments.python))
+            before = known["systems"].get(system, {}).get("built_here", [])
+            built = {*before, *gather(folder, system, arguments.python)}
+            found = measured(folder, sorted(one for one in built if there(folder, one)))
             sizes["systems"][system] = found
             print(f"{system}: {found['wheels']} wheels, {found['bytes'] / 1e9:.1f} GB in {folder}")
             for path in filter(None, (arguments.to / "sizes.json", arguments.json)):

@@ -7,7 +7,7 @@ PLANES = ("axial", "coronal", "sagittal")
 TASKS = ("abnormal", "acl", "meniscus")
 ARCHITECTURES = ("alexnet", "resnet18", "googlenet")
 
-#: ``train`` updates the weights, ``tune`` stops the training, ``test`` is only reported.
+#: ``train`` updates the weights, ``tune`` chooses the epoch, ``test`` is only reported.
 SPLITS = ("train", "tune", "test")
 
 

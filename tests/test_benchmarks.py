@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks import alternate, flip, full_size, recipe, reference, scaling, step
+from mrnetlib import study
 from mrnetlib.exams import mrnet
 from mrnetlib.exams.banks import ExamBank
 from mrnetlib.training.convolutions import MapConv2d
@@ -112,6 +113,21 @@ def test_recipes_are_compared_in_pairs():
     assert found["tune_auc low"] == pytest.approx(found["tune_auc high"])
     assert found["times as fast"] == 2
     assert table.loc["batch_exams", 1, "googlenet"]["tune_auc difference"] == pytest.approx(0)
+
+
+def test_every_case_is_trained_with_its_own_value_and_seed(monkeypatch):
+    def train(this, architecture, plane, task, **changes):
+        return {"tune_auc": 0.5, "told": (this.name, architecture, plane, task, changes)}
+
+    monkeypatch.setattr(recipe, "train", train)
+    cases = recipe.all_cases({"flip": (0.0, 0.5)}, ["acl"], 2, ["axial"], ["alexnet"])
+    table = recipe.trained(study.load("phantom"), cases, workers=1)
+    assert sorted(zip(table["value"], table["seed"], strict=True)) == [
+        (0.0, 0), (0.0, 1), (0.5, 0), (0.5, 1),
+    ]  # fmt: skip
+    for row in table.itertuples():
+        changes = {"flip": row.value, "seed": row.seed}
+        assert row.told == ("phantom", "alexnet", "axial", "acl", changes)
 
 
 def test_the_flip_is_compared_plane_by_plane():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mrnetlib import files
+from mrnetlib import files, runner
 from mrnetlib import study as studies
 from mrnetlib.__main__ import main
 from mrnetlib.chain import freshness, keep, place, rounds, steps
@@ -299,10 +299,10 @@ CASES = {
     "a report deleted": (deleted(f"{RESULTS}/03_fusion.html"), {"03_fusion"}, "03_fusion.html"),
     "predictions deleted": (deleted(f"{RESULTS}/predictions/alexnet_axial_acl.csv"), {ONE}, ".csv"),
     # What is missing waits, too, until it is known what else has to be made again.
-    "code of a step before, and predictions deleted": (
+    "another pydicom, and predictions deleted": (
         both(version("pydicom"), deleted(f"{RESULTS}/predictions")), {"00_exams"} | TRAINED, "pyd",
     ),
-    "settings of a step before, and predictions deleted": (
+    "another pydicom and setting, and predictions deleted": (
         both(setting("pretrain_slices: 9"), version("pydicom"), deleted(f"{RESULTS}/predictions")),
         ALL - {"01_preprocessing"}, "pydicom",
     ),
@@ -447,6 +447,23 @@ def test_snakemake_runs_the_steps_whose_notes_were_removed_and_no_other(project)
     assert planned(project) == {"all", "fusion", "pretraining", "provenance"}
     deleted(f"{RESULTS}/predictions")(project)
     assert planned(project, f"{DATA}/runs/pretraining_alexnet.json") == {"pretraining"}
+
+
+def test_what_is_to_be_run_before_what_is_missing_is_given_to_snakemake_by_name(
+    project, monkeypatch
+):
+    both(version("pydicom"), deleted(f"{RESULTS}/predictions"))(project)
+    study, ran, asked = studies.load("made", project), [], []
+
+    def attend(words, **how):
+        asked.append(words[words.index("--") + 1 :])
+        work(study, ran, [] if asked[-1] == ["all"] else asked[-1])
+        return 0
+
+    monkeypatch.setattr(runner, "attend", attend)
+    assert runner.run_chain(study, ["all"], 1, dry_run=False, verbose=True) == 0
+    assert asked == [[f"{DATA}/runs/00_exams.json"], ["all"]]
+    assert set(ran) == {"00_exams", "provenance"} | TRAINED and keep.is_finished(study)
 
 
 def test_a_study_that_fuses_otherwise_takes_over_all_networks(project):

@@ -69,4 +69,6 @@ def test_what_cannot_be_had_is_a_sentence_and_what_is_missing_is_built(folder, m
     monkeypatch.setattr("sys.argv", [*wheels.sys.argv, "--json", str(folder / "sizes.json")])
     assert wheels.main() == 0
     said = (folder / "sizes.json").read_text()
-    assert '"wheels": 2' in said and '"lost==1"' in said
+    assert '"wheels": 2' in said and '"lost==1"' in said and '"commit"' in said
+    assert wheels.main() == 0, "what was built before is still said"
+    assert (folder / "sizes.json").read_text() == said

@@ -51,7 +51,7 @@ def _about(study: Study, model: dict[str, Any]) -> str:
         "networks do in a hospital.\n\n"
         "## Data\n\n"
         f"{data[0].upper()}{data[1:]}. {model['training_exams']} exams trained the networks, "
-        "others stopped the training, and the test exams of the measures below took part in "
+        "others chose the epoch, and the test exams of the measures below took part in "
         "neither. "
         f"Slices are {model['image_size']} x {model['image_size']} pixels"
         + (", brought to one grey scale by the landmarks beside this card." if not model["white"]
