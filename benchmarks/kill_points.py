@@ -60,8 +60,9 @@ TARGETS = ("all", "group", "parent", "snakemake", "kernel")
 COMPARED = ("predictions.csv", "kept.json")
 
 #: What tells of the run itself, its times above all: what was run when, what was made from what,
-#: notebooks as executed, seconds of every epoch.
-NOTES = ("runs/", "logs/", "made/", "executed/", "failed/", "results/history/")
+#: notebooks as executed, seconds of every epoch, also in checkpoints. Their weights are compared as
+#: they are exported, in ``results/models/``.
+NOTES = ("runs/", "logs/", "made/", "executed/", "failed/", "results/history/", "checkpoints/")
 TIMED = (".html", "provenance.json", "checksums.json")
 
 #: Kills of one study or chain at most.
