@@ -215,6 +215,21 @@ def of_the_kills() -> dict[str, str]:
     return found
 
 
+def of_the_starts() -> dict[str, str]:
+    """What AlexNet's several views reach from each start, and what ImageNet brings over scratch."""
+    found, wanted = {}, "architecture == 'alexnet' and views == 'multi' and `class` == 'average'"
+    for name in (STUDY, f"{STUDY}-scratch", f"{STUDY}-imagenet"):
+        path = RESULTS / name / "table1_intervals.csv"
+        rows = pd.read_csv(path).query(wanted).to_dict("records") if path.is_file() else []
+        words = "{auc:.2f} ({auc_low:.2f} to {auc_high:.2f})"
+        found[f"AUC of {name}"] = words.format(**rows[0]) if rows else UNMEASURED
+    path, words = RESULTS / f"{STUDY}-imagenet" / "scratch.csv", UNMEASURED
+    if path.is_file():
+        row = pd.read_csv(path).query("views == 'multi'").iloc[0]
+        words = "{difference:+.2f} ({low:+.2f} to {high:+.2f})".format(**row)
+    return found | {"ImageNet over scratch": words}
+
+
 def of_the_wheels() -> dict[str, str]:
     """How large the folders of wheels were when they were gathered last, packed and unpacked."""
     path = RESULTS / "benchmarks" / "wheels.json"
@@ -251,6 +266,7 @@ def numbers() -> dict[str, str]:
         code
         | beside("scale").numbers()
         | of_the_kills()
+        | of_the_starts()
         | of_the_wheels()
         | of_the_run()
         | of_the_settings()
