@@ -83,6 +83,12 @@ def sizes() -> dict[str, int]:
     return found
 
 
+def kept(*place: str) -> dict[str, Any]:
+    """A JSON file of the results; empty where it is not there."""
+    path = RESULTS.joinpath(*place)
+    return read_json(path) if path.is_file() else {}
+
+
 def duration(seconds: float) -> str:
     """Seconds below one and a half minutes, minutes above."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
@@ -132,12 +138,9 @@ def seeds_apart() -> float:
 def of_the_run() -> dict[str, str]:
     """What the default study took, as its provenance and that of its extras say."""
     run = read_json(RESULTS / STUDY / "provenance.json")
-    path = RESULTS / STUDY / "lab" / "provenance.json"
-    lab = read_json(path) if path.is_file() else None
-    path = RESULTS / STUDY / "choices" / "provenance.json"
-    choices = read_json(path) if path.is_file() else None
-    path = RESULTS / STUDY / "looks" / "provenance.json"
-    looks = read_json(path) if path.is_file() else None
+    choices, looks, lab = (
+        kept(STUDY, extra, "provenance.json") for extra in ("choices", "looks", "lab")
+    )
     training = "02_per_plane_training"
     alexnet = seconds(run, training, lambda name: "_alexnet_" in name)
     others = seconds(run, training, lambda name: "_alexnet_" not in name)
@@ -196,8 +199,8 @@ def of_the_knees() -> dict[str, str]:
 
 def of_the_exercises() -> dict[str, str]:
     """Seconds of every exercise's solution and check, on one core, behind a comma; else nothing."""
-    path = RESULTS / "benchmarks" / "exercises.json"
-    measured = read_json(path)["seconds of one core"] if path.is_file() else {}
+    found = kept("benchmarks", "exercises.json")
+    measured = found["seconds of one core"] if found else {}
     names = [name for number in exercises.MODULES for name in exercises.exercises_of(number)]
     words = {name: f", {duration(max(1, round(taken)))}" for name, taken in measured.items()}
     return {f"exercise {name}": words.get(name, "") for name in names}
@@ -205,8 +208,7 @@ def of_the_exercises() -> dict[str, str]:
 
 def of_the_kills() -> dict[str, str]:
     """How many kill points were tried, and what came of them."""
-    path, found = RESULTS / "benchmarks" / "kill_points.json", {}
-    counts = read_json(path) if path.is_file() else {}
+    counts, found = kept("benchmarks", "kill_points.json"), {}
     for kind in ("trainings", "chains", "studies"):
         part = counts.get(kind, {})
         found[f"kill points of {kind}"] = str(part.get("points", UNMEASURED))
@@ -232,8 +234,7 @@ def of_the_starts() -> dict[str, str]:
 
 def of_the_wheels() -> dict[str, str]:
     """How large the folders of wheels were when they were gathered last, packed and unpacked."""
-    path = RESULTS / "benchmarks" / "wheels.json"
-    gathered = read_json(path) if path.is_file() else {"python": UNMEASURED, "systems": {}}
+    gathered = kept("benchmarks", "wheels.json") or {"python": UNMEASURED, "systems": {}}
     found = {"Python of the wheels": gathered["python"]}
     for system in beside("wheels").SYSTEMS:
         size = gathered["systems"].get(system, {})

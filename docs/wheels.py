@@ -141,9 +141,9 @@ def run_pip(*words: str) -> str:
 
 def measured(folder: Path, built: list[str]) -> dict[str, object]:
     """How many wheels a folder has, how large they are as files and unpacked, the largest ones."""
-    sizes = {path.name: path.stat().st_size for path in folder.glob("*.whl")}
-    unpacked = 0
+    sizes, unpacked = {}, 0
     for path in folder.glob("*.whl"):
+        sizes[path.name] = path.stat().st_size
         with zipfile.ZipFile(path) as wheel:
             unpacked += sum(one.file_size for one in wheel.infolist())
     largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:3]

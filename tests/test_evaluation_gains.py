@@ -148,7 +148,8 @@ def test_a_row_that_calls_all_exams_alike_is_explained(planted):
     train = fused[(fused["split"] == "train") & (fused["task"] == "abnormal")]
     there = f"fitted on it is 0.00, low already; {train['label'].mean():.0%} of them are positive"
     assert there in first
-    assert words.splitlines()[-1].startswith("Low is below 0.20.")
+    why = words.splitlines()[-1]
+    assert why.startswith("Low is below 0.20.") and "penalty" in why
     only = pd.concat([shifted[shifted["split"] == "test"], fused[fused["split"] != "test"]])
     assert ", not low; " in verdict.low_rates(table_1(predictions, only), only, ("train",))
     rules = verdict.low_rates(table_1(predictions, shifted), shifted, ()).splitlines()[0]

@@ -11,6 +11,7 @@ import numpy as np
 
 from mrnetlib.dicom.headers import Image
 from mrnetlib.files import InputError
+from mrnetlib.names import SLICE_SIZE
 
 #: An oblique stack belongs to a plane while its normal is within this many degrees of the plane's
 #: axis. At 45 degrees it would belong to two.
@@ -100,7 +101,7 @@ def _weights(length: int, step: float, size: int, pixel: float) -> tuple[np.ndar
 
 
 def to_square_pixels(
-    pixels: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0), size: int = 256
+    pixels: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0), size: int = SLICE_SIZE
 ) -> np.ndarray:
     """Bring slices to `size` x `size` with square pixels.
 
@@ -181,7 +182,7 @@ class Volume:
         )
 
 
-def to_square(volume: Volume, size: int = 256) -> Volume:
+def to_square(volume: Volume, size: int = SLICE_SIZE) -> Volume:
     """The volume with slices of `size` x `size` square pixels; see `to_square_pixels`."""
     squared = to_square_pixels(volume.pixels, volume.spacing[1:], size)
     if squared is volume.pixels:
