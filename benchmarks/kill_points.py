@@ -11,6 +11,7 @@ often in little time; a study is one of synthetic knees with this project's own 
 import argparse
 import contextlib
 import functools
+import itertools
 import json
 import math
 import multiprocessing
@@ -25,7 +26,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import nbformat
@@ -264,23 +265,29 @@ def studies(
     # What goes on has less and less to do, so most kills come early in a run.
     plan = [(draw.random() ** 2, *kinds[i % len(kinds)]) for i in range(count)]
     draw.shuffle(plan)
-    runs, end, halt = [], begun + 60 * minutes, Event()
+    runs, end, halt, lock = [], begun + 60 * minutes, Event(), Lock()
+    numbers = itertools.count()
 
-    def one(number: int, own: list) -> dict:
-        folder = work / f"killed{number}"
-        run = killed_study(folder, kind, wanted, own, took, halt)
-        print(json.dumps(run), flush=True)
-        shutil.rmtree(folder, ignore_errors=not run["differing"])
-        return run
+    def one_after_another(_: int) -> None:
+        while not halt.is_set() and time.monotonic() < end:
+            with lock:
+                # Few kills a study: more would only see its beginning. The short moments come
+                # first and leave work for the long ones.
+                own, plan[:KILLS] = sorted(plan[:KILLS]), []
+                folder = work / f"killed{next(numbers)}"
+            if not own:
+                return
+            run = killed_study(folder, kind, wanted, own, took, halt)
+            print(json.dumps(run), flush=True)
+            shutil.rmtree(folder, ignore_errors=not run["differing"])
+            with lock:
+                runs.append(run)
+                # Moments after the study's end come again, earlier, in another one.
+                plan.extend((delay / 2, *whom) for delay, *whom in own)
 
     with ThreadPoolExecutor(workers) as pool:
         try:
-            while plan and time.monotonic() < end:
-                # Few kills a study: more would only see its beginning.
-                taken, plan = plan[: KILLS * workers], plan[KILLS * workers :]
-                some = [taken[i : i + KILLS] for i in range(0, len(taken), KILLS)]
-                runs += pool.map(one, range(len(runs), len(runs) + len(some)), some)
-                plan += [point for own in some for point in own]
+            list(pool.map(one_after_another, range(workers)))
         except BaseException:  # Ctrl-C: the threads end when their studies do
             halt.set()
             for process in (one for folder in work.iterdir() for one in of_study(folder)):
@@ -420,8 +427,8 @@ def main() -> int:
             if count := getattr(chosen, kind):
                 found[kind] = counted(how(count, chosen.seed, work=Path(work, kind)))
                 print(json.dumps({kind: found[kind]}), flush=True)
-    if chosen.json:
-        write_json(chosen.json, found)
+                if chosen.json:
+                    write_json(chosen.json, found)
     parts = [found[kind] for kind in ways if kind in found]
     right = (p["finished"] == p["same_bytes"] == p["runs"] and not p["strays"] for p in parts)
     return 0 if all(right) else 1
