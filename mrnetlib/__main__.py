@@ -289,6 +289,9 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 def main(words: list[str] | None = None) -> int:
     """Run a command; the exit status is 0 when all went well, 1 for bad input, 2 for usage."""
+    # Where this package is, jsonschema, which checks notebooks, builds for 3 s the grammars of
+    # addresses that no notebook has; where it is not, jsonschema does without.
+    sys.modules.setdefault("rfc3987_syntax", None)
     try:
         parser = build_parser()
         arguments = parser.parse_args(words)
