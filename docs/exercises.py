@@ -119,7 +119,7 @@ def solutions(notebook: NotebookNode, path: Path) -> NotebookNode:
     head = (
         f"# Solutions to {title}\n\nOne way each; another that the check calls right is as good. "
         f"The exercises stand at the end of [{title}](../{path.stem}.ipynb). Run the first two "
-        "cells, then any other."
+        "code cells, then any other."
     )
     study = takes_study(notebook)
     setup = "from mrnetlib.teaching import exercises"

@@ -179,6 +179,8 @@ def test_the_picture_has_a_line_for_each_running_training(study):
         "  alexnet axial acl  epoch 0/40",
         "  alexnet axial acl  epoch 7/40  loss 0.500, tuning 0.250, AUC 0.88",
     ]
+    lab = run | {"title": "09 lab", "parameters": {"architecture": None}}
+    assert drawn(show, [lab])[2] == "  09 lab axial acl  epoch 0/40"
     assert drawn(show, [run], over=True)[1].startswith("training  stopped")
     show.steps["training"].failed["c"] = now
     assert drawn(show, [])[1].startswith("training  failed")
