@@ -137,25 +137,25 @@ def note_run(
         ),
         "seconds": round(seconds, 1),
         **({"parts": parts} if parts else {}),
-        "peak_memory_mib": peak_memory(),
+        "peak_memory_mib": peak_memory(kernel=bool(parts)),
         **circumstances(study),
     }
     write_json(study.data / "runs" / f"{run}.json", content)
 
 
-def peak_memory() -> int | None:
-    """Most MiB that this process and the largest of its ended children held, None on Windows.
+def peak_memory(kernel: bool) -> int | None:
+    """Most MiB that this process held and, of a notebook, its kernel; None on Windows.
 
-    For a notebook, whose kernel is such a child, that is what its run needed at once; of several
-    workers one counts.
+    A kernel is the largest of the ended children; of its workers one counts. Other children, as
+    git, are small, but Linux counts as theirs what this process held when it started them.
     """
     if sys.platform == "win32":
         return None
     import resource
 
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    whose = [resource.RUSAGE_SELF, *[resource.RUSAGE_CHILDREN] * kernel]
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, KiB elsewhere
-    return sum(one.ru_maxrss for one in usage) // unit
+    return sum(resource.getrusage(who).ru_maxrss for who in whose) // unit
 
 
 def together(notes: list[dict[str, Any]]) -> dict[str, Any]:

@@ -149,9 +149,12 @@ def test_a_runs_memory_is_its_own_and_that_of_its_kernel(study, monkeypatch):
     held = {resource.RUSAGE_SELF: 300 << 10, resource.RUSAGE_CHILDREN: 700 << 10}
     held = {who: SimpleNamespace(ru_maxrss=kib) for who, kib in held.items()}
     monkeypatch.setattr(resource, "getrusage", held.get)
-    provenance.note_run(study, "00_a", "00_a", {}, 1)
+    provenance.note_run(study, "00_a", "00_a", {}, 1, {"start": 1})
     collected = provenance.collect(study, notes_of(study))
     assert collected["peak_memory_mib"] == collected["runs"][0]["peak_memory_mib"] == 1000
+    provenance.note_run(study, "00_a", "00_a", {}, 1)
+    (without_a_kernel,) = provenance.collect(study, notes_of(study))["runs"]
+    assert without_a_kernel["peak_memory_mib"] == held[resource.RUSAGE_SELF].ru_maxrss >> 10
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
