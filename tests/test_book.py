@@ -77,6 +77,12 @@ def test_a_link_to_nothing_is_refused(project, tmp_path):
         book.Book(project, tmp_path / "book").gather()
 
 
+def test_every_link_of_the_projects_own_pages_leads_into_the_book(tmp_path):
+    made = book.Book(studies.load("phantom", book.ROOT), tmp_path / "book")
+    made.gather()
+    assert "notebooks/09_transfer_learning_lab.ipynb" in made.parts["Notebooks"]
+
+
 @sphinx
 def test_the_pages_load_nothing_from_elsewhere_and_describe_their_pictures(project, tmp_path):
     made = book.Book(project, tmp_path / "source")
