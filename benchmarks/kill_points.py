@@ -232,8 +232,10 @@ def killed_study(
             status = "hung"
             break
         plan.pop(0)
-        if strike(running, folder, target, name):
-            points.append({"after": round(delay * most, 1), "target": target, "signal": name})
+        if not strike(running, folder, target, name):  # there is none just now
+            target = "group"
+            strike(running, folder, target, name)
+        points.append({"after": round(delay * most, 1), "target": target, "signal": name})
         try:
             running.wait(HANGS)
         except subprocess.TimeoutExpired:
