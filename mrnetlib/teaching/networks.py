@@ -47,7 +47,7 @@ def _kept(answer: Any, study: Study) -> str | None:
     first = history[history["seed"] == history["seed"].min()].set_index("epoch")
     truth = first["tune_loss"].idxmin(), first["tune_auc"].idxmax()
     hints = (
-        "Which column decides when training stops, and is small or large good?",
+        "Which column decides which epoch is kept, and is small or large good?",
         "The first epoch at which the AUC on the tuning exams is at its highest.",
     )
     return numbers(answer, truth, 0, hints)
