@@ -24,6 +24,7 @@ import pandas as pd
 from mrnetlib.dicom import knees, stacks
 from mrnetlib.evaluation import roc
 from mrnetlib.files import InputError, read_json, write_text
+from mrnetlib.names import PLANES
 from mrnetlib.phantom import quality, tissues, variants
 from mrnetlib.study import read
 from mrnetlib.teaching import exercises
@@ -232,6 +233,14 @@ def of_the_starts() -> dict[str, str]:
     return found | {"ImageNet over scratch": words}
 
 
+def of_the_flip() -> dict[str, str]:
+    """What the paper's flip moves in each plane: AUC on the tuning exams, with its interval."""
+    compared = (kept("benchmarks", "flip.json") or {"compared": []})["compared"]
+    words = "{tune_auc difference:+.2f} ({tune_auc low:+.2f} to {tune_auc high:+.2f})"
+    measured = {row["plane"]: words.format(**row) for row in compared}
+    return {f"flip of {plane} slices": measured.get(plane, UNMEASURED) for plane in PLANES}
+
+
 def of_the_wheels() -> dict[str, str]:
     """How large the folders of wheels were when they were gathered last, packed and unpacked."""
     gathered = kept("benchmarks", "wheels.json") or {"python": UNMEASURED, "systems": {}}
@@ -268,6 +277,7 @@ def numbers() -> dict[str, str]:
         | beside("scale").numbers()
         | of_the_kills()
         | of_the_starts()
+        | of_the_flip()
         | of_the_wheels()
         | of_the_run()
         | of_the_settings()
