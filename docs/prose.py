@@ -235,7 +235,7 @@ def of_the_starts() -> dict[str, str]:
 
 def of_the_flip() -> dict[str, str]:
     """What the paper's flip moves in each plane: AUC on the tuning exams, with its interval."""
-    compared = (kept("benchmarks", "flip.json") or {"compared": []})["compared"]
+    compared = kept("benchmarks", "flip.json").get("compared", [])
     words = "{tune_auc difference:+.2f} ({tune_auc low:+.2f} to {tune_auc high:+.2f})"
     measured = {row["plane"]: words.format(**row) for row in compared}
     return {f"flip of {plane} slices": measured.get(plane, UNMEASURED) for plane in PLANES}

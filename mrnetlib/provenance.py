@@ -153,7 +153,7 @@ def peak_memory(kernel: bool) -> int | None:
         return None
     import resource
 
-    whose = [resource.RUSAGE_SELF, *[resource.RUSAGE_CHILDREN] * kernel]
+    whose = [resource.RUSAGE_SELF] + [resource.RUSAGE_CHILDREN] * kernel
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, KiB elsewhere
     return sum(resource.getrusage(who).ru_maxrss for who in whose) // unit
 

@@ -30,12 +30,6 @@ COLOURS = {"running": "cyan", "done": "green", "failed": "bold red", "stopped": 
 SECONDS_BETWEEN_QUESTIONS = 20
 
 
-def words_of(run: dict[str, Any], training: dict[str, Any]) -> tuple[str, str]:
-    """`progress.words_of`; a run that names no architecture, as the lab, goes by its title."""
-    named = {"architecture": run["parameters"].get("architecture") or run["title"]}
-    return progress.words_of(run | {"parameters": run["parameters"] | named}, training)
-
-
 class Show:
     """What a chain shows: on a terminal a line per step and running training, else plain lines.
 
@@ -104,7 +98,7 @@ class Show:
         title, state = run["title"], run["state"]
         self.say(f"{title}: started")
         for one in [one for one in run["trainings"] if one["finished"]]:
-            name, losses = words_of(run, one)
+            name, losses = progress.words_of(run, one)
             self.say(f"{name}: epoch {one['epoch']} of {one['done']} kept, {losses}")
         if state == "done":
             self.say(f"{title}: done in {run['seconds']:.0f} s")
@@ -131,7 +125,7 @@ class Show:
             steps.add_row(*words, step.elapsed(now), step.left(now))
         for run in [run for run in runs if run["state"] == "running" and not over]:
             for one in [one for one in run["trainings"] if not one["finished"]]:
-                name, losses = words_of(run, one)
+                name, losses = progress.words_of(run, one)
                 trainings.add_row(f"  {name}", f"epoch {one['epoch']}/{one['epochs']}", losses)
         logs = self.log.parent.relative_to(self.study.root)
         return Group(Text(f"{self.study.name}, logs in {logs}", "bold"), steps, trainings)

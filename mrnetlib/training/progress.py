@@ -183,8 +183,12 @@ def reports(folder: Path) -> list[dict[str, Any]]:
 
 
 def words_of(run: dict[str, Any], training: dict[str, Any]) -> tuple[str, str]:
-    """Which network a training makes, and after an epoch its losses and AUC on the tuning exams."""
-    name = f"{run['parameters'].get('architecture')} {training['plane']} {training['task']}"
+    """Which network a training makes, and after an epoch its losses and AUC on the tuning exams.
+
+    A run that names no architecture, as the lab, goes by its title.
+    """
+    whose = run["parameters"].get("architecture") or run["title"]
+    name = f"{whose} {training['plane']} {training['task']}"
     name += f", seed {training['seed']}" if "seed" in training else ""
     losses = "loss {train_loss:.3f}, tuning {tune_loss:.3f}, AUC {tune_auc:.2f}"
     return name, losses.format(**training) if "tune_auc" in training else ""
