@@ -1,7 +1,7 @@
-"""What a setting of the recipe does to the networks: precision, and exams in a step.
+"""What a setting of the recipe does to the networks: precision, exams in a step, batch norm.
 
     python -m benchmarks.recipe --json FILE
-    python -m benchmarks.recipe --vary precision --tasks acl abnormal --json FILE
+    python -m benchmarks.recipe --vary batch_norm --architectures resnet18 googlenet --json FILE
 
 Networks of the default study, one plane, trained over several seeds with one setting changed at a
 time; everything is paired by architecture, task and seed. Only the tuning exams are looked at. Run
@@ -27,7 +27,11 @@ from mrnetlib.training import predict, recipe
 from mrnetlib.training.devices import use_machine
 
 #: The values of a setting, the first of which the others are compared with.
-VARIED = {"precision": ("fp32", "bf16"), "batch_exams": (8, 1)}
+VARIED = {
+    "precision": ("fp32", "bf16"),
+    "batch_exams": (8, 1),
+    "batch_norm": ("batch", "kept"),
+}
 
 
 def train(this: study.Study, architecture: str, plane: str, task: str, **changes) -> dict:

@@ -74,7 +74,10 @@ class Settings:
         with ``{architecture}`` in it. ``head``: see `mrnetlib.training.starting.probe_head`.
         ``freeze``: ``none``, ``backbone`` (all but the head), or ``early`` (all but the head and
         the last block, see `mrnetlib.training.blocks`). ``block_rate``: the learning rate of each
-        block is that of the part behind it times this, 1 for one rate for all.
+        block is that of the part behind it times this, 1 for one rate for all. ``batch_norm``
+        divides by the spread of the step's own slices (``batch``), or by that which the starting
+        weights bring (``kept``; with ``weights: none`` there are none to keep, and it is the
+        same), see `mrnetlib.training.networks.ExamNetwork.keep_statistics`.
     Training
         At most ``epochs`` passes over the training exams, of which at most ``exams`` are used, as
         the seed draws them; 0 for all. ``patience``: epochs without a lower
@@ -83,9 +86,10 @@ class Settings:
         ``constant`` or follows a ``cosine`` over ``epochs``, see
         `mrnetlib.training.finetune.rate_at`. ``batch_exams`` in a step; with batch norm another
         number is another model.
-        ``flip`` with this probability, turn by at most ``rotation`` degrees and move by at most
-        ``shift`` pixels of 256 along each axis, see `mrnetlib.training.augment`; the paper's
-        "0.5 %" is read as a probability of 0.5.
+        ``flip`` axial and coronal exams with this probability and sagittal ones, of which a flip
+        makes no other knee, with that of ``flip_sagittal``, turn by at most ``rotation`` degrees
+        and move by at most ``shift`` pixels of 256 along each axis, see
+        `mrnetlib.training.augment`; the paper's "0.5 %" is read as a probability of 0.5.
         ``precision``: bf16 is autocast, ``auto`` takes it where the processor or GPU has it.
         ``compile``: see `mrnetlib.training.devices.compile_backbone`. ``deterministic``: see
         `mrnetlib.training.devices.set_deterministic`. ``device``: ``auto``, or torch's name.
@@ -133,6 +137,7 @@ class Settings:
     head: str = key("random", "training", of=("random", "probe"))
     freeze: str = key("none", "training", of=("none", "backbone", "early"))
     block_rate: float = key(1.0, "training", most=1)
+    batch_norm: str = key("batch", "training", of=("batch", "kept"))
     exams: int = key(0, "training")
     epochs: int = key(50, "training", least=1)
     patience: int = key(10, "training")
@@ -141,6 +146,7 @@ class Settings:
     weight_decay: float = key(0.1, "training")
     batch_exams: int = key(1, "training", least=1)
     flip: float = key(0.5, "training", most=1, augments=True)
+    flip_sagittal: float = key(0.5, "training", most=1, augments=True)
     rotation: float = key(25.0, "training", augments=True)
     shift: float = key(25.0, "training", augments=True)
     precision: str = key("fp32", "pretraining", "training", of=("fp32", "bf16", "auto"))

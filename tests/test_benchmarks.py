@@ -132,8 +132,11 @@ def test_every_case_is_trained_with_its_own_value_and_seed(monkeypatch):
 
 def test_the_flip_is_compared_plane_by_plane():
     planes, flips = ["axial", "sagittal"], flip.VARIED["flip"]
-    cases = recipe.all_cases(flip.VARIED, ["acl"], 3, planes, ["alexnet"])
+    cases = flip.all_cases(planes, ["acl"], 3, "alexnet")
     assert len(cases) == len(planes) * len(flips) * 3
+    assert {(case["plane"], case["setting"]) for case in cases} == {
+        ("axial", "flip"), ("sagittal", "flip_sagittal"),
+    }  # fmt: skip
     cost = {("sagittal", 0.5): 0.15}
     rows = [
         case

@@ -132,7 +132,7 @@ def test_a_step_names_the_keys_that_it_reads():
     compared = ["architectures", "planes", "tasks", "select_on", "scratch_study"]
     assert keys_of("comparison") == compared
     assert keys_of(settings.DRAWING) == ["description"]
-    assert settings.augmentations() == ["flip", "rotation", "shift"]
+    assert settings.augmentations() == ["flip", "flip_sagittal", "rotation", "shift"]
     with pytest.raises(ValueError, match=r"'trainings' is no step\. Did"):
         keys_of("trainings")
 

@@ -65,7 +65,7 @@ def test_every_exam_gets_its_own_draw_and_all_its_slices_the_same(slices):
 
 def test_apply_is_pure(slices):
     before = slices.clone()
-    drawn = augment.draw(2, Settings(), torch.Generator().manual_seed(0))
+    drawn = augment.draw(2, "axial", Settings(), torch.Generator().manual_seed(0))
     first, second = (augment.apply(slices, [3, 4], drawn) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(slices, before)
@@ -79,7 +79,7 @@ def test_lengths_must_add_up(slices):
 
 
 def test_draws_fill_the_papers_ranges():
-    drawn = augment.draw(4000, Settings(), torch.Generator().manual_seed(0))
+    drawn = augment.draw(4000, "axial", Settings(), torch.Generator().manual_seed(0))
     assert drawn.shape == (4000, 4)
     mirrored, rest = drawn[:, 0], drawn[:, 1:]
     assert set(mirrored.tolist()) == {0.0, 1.0}
@@ -92,7 +92,7 @@ def test_draws_fill_the_papers_ranges():
 
 def test_draws_depend_on_the_generator_alone():
     first, again, other = (
-        augment.draw(5, Settings(), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+        augment.draw(5, "axial", Settings(), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -100,7 +100,13 @@ def test_draws_depend_on_the_generator_alone():
 
 def test_nothing_is_drawn_where_nothing_may_change(slices):
     drawn = augment.draw(
-        2, Settings(**dict.fromkeys(augmentations(), 0.0)), torch.Generator().manual_seed(0)
+        2, "axial", Settings(**dict.fromkeys(augmentations(), 0.0)), torch.Generator().manual_seed(0)
     )
     assert (augment.apply(slices, [3, 4], drawn) - slices.float()).abs().max() < CLOSE
-    assert (augment.draw(9, Settings(flip=1), torch.Generator())[:, 0] == 1).all()
+
+
+def test_sagittal_exams_have_a_flip_of_their_own():
+    chosen = Settings(flip=1, flip_sagittal=0)
+    for plane, mirrored in {"axial": 1, "coronal": 1, "sagittal": 0}.items():
+        drawn = augment.draw(9, plane, chosen, torch.Generator().manual_seed(0))
+        assert (drawn[:, 0] == mirrored).all(), plane

@@ -1,5 +1,6 @@
 """What is frozen stays as it is, what learns slowly does, and without a wish nothing changes."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,25 @@ def test_a_frozen_batch_norm_keeps_its_statistics():
     freeze(network, "none")
     network.train()(slices_of(3, 16), [3])
     assert not torch.equal(network.backbone[1].running_mean, before)
+
+
+@pytest.mark.parametrize(
+    ("how", "weights", "kept"),
+    [("kept", "pretrained", True), ("batch", "pretrained", False), ("kept", "none", False)],
+)
+def test_batch_norms_keep_the_statistics_they_start_with(planted, how, weights, kept):
+    """And learn their factors all the same; without starting weights there is nothing to keep."""
+    network = tiny_network(batch_norm=True)
+    norm, before = network.backbone[1], copy.deepcopy(network.backbone[1])
+    own = replace(SETTINGS, batch_norm=how, weights=weights)
+    finetune.fit(network, planted["train"], planted["tune"], "acl", own, progress=False)
+    assert torch.equal(norm.running_mean, before.running_mean) == kept
+    assert torch.equal(norm.running_var, before.running_var) == kept
+    assert not torch.equal(norm.weight, before.weight)
+    network.train()
+    alone, together = slices_of(3, 16), torch.cat([slices_of(3, 16), 255 - slices_of(3, 16)])
+    company = network(together, [3, 3])[0]
+    assert torch.allclose(network(alone, [3])[0], company) == kept, "an exam's company matters"
 
 
 def test_each_block_learns_at_its_rate():

@@ -158,7 +158,7 @@ def test_an_augmentation_is_told_by_the_settings_alone(planted, monkeypatch):
     """What `augment` draws depends on the study's settings as they are: a key more is enough."""
     seen = []
 
-    def draw(exams, chosen, generator):
+    def draw(exams, plane, chosen, generator):
         seen.append(chosen)
         return torch.zeros(exams, 4)
 

@@ -2,9 +2,9 @@
 
 `draw` takes an explicit generator and `apply` is a pure function of what was drawn, so that an
 augmentation can be replayed, tested and shown. All slices of an exam share one draw: the knee
-stays one knee. The flip is the paper's, for all planes alike. It makes a left knee of a right one
-in axial and coronal slices; in sagittal ones it swaps front and back, and the patella ends up
-behind the joint (`benchmarks.flip` measures what that does).
+stays one knee. The paper flips all planes alike. That makes a left knee of a right one in axial and
+coronal slices; in sagittal ones it swaps front and back, and the patella ends up behind the joint
+(`benchmarks.flip` measures what that does), so these have a setting of their own.
 """
 
 import torch
@@ -17,14 +17,14 @@ from mrnetlib.settings import Settings
 REFERENCE_SIZE = 256
 
 
-def draw(exams: int, settings: Settings, generator: torch.Generator) -> Tensor:
-    """Draw one transform per exam.
+def draw(exams: int, plane: str, settings: Settings, generator: torch.Generator) -> Tensor:
+    """Draw one transform per exam of a plane.
 
     Parameters
     ----------
-    settings : ``flip`` is the probability of a horizontal flip; angles are uniform in
-        -``rotation``..``rotation`` degrees, shifts along each axis in -``shift``..``shift`` pixels
-        at 256 x 256.
+    settings : ``flip`` is the probability of a horizontal flip, ``flip_sagittal`` that of sagittal
+        exams; angles are uniform in -``rotation``..``rotation`` degrees, shifts along each axis in
+        -``shift``..``shift`` pixels at 256 x 256.
 
     Returns
     -------
@@ -33,7 +33,8 @@ def draw(exams: int, settings: Settings, generator: torch.Generator) -> Tensor:
     """
     uniform = torch.rand(exams, 4, generator=generator)
     drawn = uniform * 2 - 1  # 0..1 -> -1..1
-    drawn[:, 0] = (uniform[:, 0] < settings.flip).float()
+    flip = settings.flip_sagittal if plane == "sagittal" else settings.flip
+    drawn[:, 0] = (uniform[:, 0] < flip).float()
     drawn[:, 1] *= settings.rotation
     drawn[:, 2:] *= settings.shift
     return drawn

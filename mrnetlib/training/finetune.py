@@ -101,7 +101,7 @@ def train_epoch(
         done = (epoch - 1 + step / len(steps)) / settings.epochs
         for group in optimizer.param_groups:
             group["lr"] = rate_at(settings, done) * group.get("times", 1.0)
-        drawn = augment.draw(len(batch.lengths), settings, generator)
+        drawn = augment.draw(len(batch.lengths), bank.plane, settings, generator)
         slices = augment.apply(batch.slices, batch.lengths, drawn)
         with autocast(settings.precision, device):
             logits = network(slices, batch.lengths)
@@ -161,6 +161,7 @@ def fit(
     """
     compile_backbone(network.backbone, settings.compile)
     freeze(network, settings.freeze)
+    network.keep_statistics = settings.batch_norm == "kept" and settings.weights != "none"
     optimizer = new_optimizer(network, settings)
     for bank in (train, tune):
         if bank.labels[task].nunique() < 2:

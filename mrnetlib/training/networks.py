@@ -174,7 +174,16 @@ class ExamNetwork(nn.Module):
     ----------
     backbone : slice encoder (S, 1, H, W) -> (S, F), see `build_backbone`.
     mean, std : of the training slices' pixels in 0..255; they travel with the weights.
+
+    Attributes
+    ----------
+    keep_statistics : whether batch norms use their running means and variances in training, too,
+        and leave them as they are. The slices of a step come from a few exams, so that their own
+        mean and spread hide some of what tells one exam from another, and differ from step to step
+        and from those of a test. Their factors and offsets learn in either case.
     """
+
+    keep_statistics = False
 
     def __init__(self, backbone: nn.Module, mean: float, std: float):
         super().__init__()
@@ -192,7 +201,8 @@ class ExamNetwork(nn.Module):
         super().train(mode)
         for part in self.backbone.modules():
             own = list(part.parameters())
-            if own and not any(one.requires_grad for one in own):
+            frozen = own and not any(one.requires_grad for one in own)
+            if frozen or (self.keep_statistics and isinstance(part, nn.BatchNorm2d)):
                 part.eval()
         return self
 

@@ -99,7 +99,7 @@ def draw_pretext(
     truth = None
     if tissues is not None:
         truth = torch.stack([tissues[p][i] for p, i in where]).float()  # (B, G, GRID, GRID)
-        drawn = augment.draw(count, Settings(flip=0.0), generator)
+        drawn = augment.draw(count, "axial", Settings(flip=0.0), generator)
         slices = augment.apply(slices, [1] * count, drawn)
         slices, truth = put_foreign(slices, _moved(truth, drawn), generator)
     # Most slices stay upright, as the exams are.
