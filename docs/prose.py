@@ -241,6 +241,20 @@ def of_the_flip() -> dict[str, str]:
     return {f"flip of {plane} slices": measured.get(plane, UNMEASURED) for plane in PLANES}
 
 
+def of_the_probes() -> dict[str, str]:
+    """How many networks end above the probe they start from, and by how much all do on average."""
+    measured = kept("benchmarks", "probes.json")
+    if not measured:
+        return dict.fromkeys(
+            ("networks above their probe", "fine-tuning over the probe"), UNMEASURED
+        )
+    words = "{difference:+.2f} ({low:+.2f} to {high:+.2f})"
+    return {
+        "networks above their probe": "{above} of {networks} networks".format(**measured),
+        "fine-tuning over the probe": words.format(**measured["means"][-1]),
+    }
+
+
 def of_the_wheels() -> dict[str, str]:
     """How large the folders of wheels were when they were gathered last, packed and unpacked."""
     gathered = kept("benchmarks", "wheels.json") or {"python": UNMEASURED, "systems": {}}
@@ -278,6 +292,7 @@ def numbers() -> dict[str, str]:
         | of_the_kills()
         | of_the_starts()
         | of_the_flip()
+        | of_the_probes()
         | of_the_wheels()
         | of_the_run()
         | of_the_settings()

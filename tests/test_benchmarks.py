@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
-from benchmarks import alternate, flip, full_size, recipe, reference, scaling, step
+from benchmarks import alternate, flip, full_size, probes, recipe, reference, scaling, step
 from mrnetlib import study
 from mrnetlib.exams import mrnet
 from mrnetlib.exams.banks import ExamBank
@@ -147,6 +148,37 @@ def test_the_flip_is_compared_plane_by_plane():
     table = recipe.compared(pd.DataFrame(rows), flip.VARIED, of="plane").set_index("plane")
     assert table["value"].tolist() == [0.5, 0.5]
     assert table["tune_auc difference"].to_dict() == pytest.approx({"axial": 0, "sagittal": -0.15})
+
+
+def test_a_network_is_compared_with_the_probe_that_it_starts_from():
+    """Exams in another order, several seeds, and a network that fine-tuning made worse."""
+    rng = np.random.default_rng(0)
+    exams, label = [f"{number:04d}" for number in range(60)], np.arange(60) % 2
+
+    def said(strength):
+        return pd.DataFrame(
+            {"exam": exams, "split": "test", "label": label}
+            | {"probability": 1 / (1 + np.exp(-strength * (label - 0.5) - rng.normal(size=60)))}
+        )
+
+    before, tuned = [], []
+    for task, after in {"acl": 4.0, "meniscus": 0.2}.items():
+        key = {"architecture": "alexnet", "plane": "axial", "task": task}
+        before.append(said(1.5).assign(**key))
+        tuned += [said(after).assign(**key, seed=seed).sample(frac=1, random_state=seed)
+                  for seed in (7, 8)]  # fmt: skip
+    pairs = probes.paired(pd.concat(tuned), pd.concat(before))
+    table = probes.per_network(pairs).set_index("task")
+    for place, task in enumerate(("acl", "meniscus")):
+        after = [roc_auc_score(one["label"], one["probability"])
+                 for one in tuned[2 * place : 2 * place + 2]]  # fmt: skip
+        start = roc_auc_score(before[place]["label"], before[place]["probability"])
+        assert table.loc[task, "probe"] == pytest.approx(start)
+        assert table.loc[task, "difference"] == pytest.approx(np.mean(after) - start)
+    assert (table["difference"] > 0).to_dict() == {"acl": True, "meniscus": False}
+    (mean,) = probes.on_average(pairs)
+    assert mean["networks"] == 2 and mean["low"] < mean["difference"] < mean["high"]
+    assert mean["difference"] == pytest.approx(table["difference"].mean())
 
 
 def test_a_linear_cost_is_told_from_a_square_one():

@@ -92,7 +92,8 @@ def test_draws_fill_the_papers_ranges():
 
 def test_draws_depend_on_the_generator_alone():
     first, again, other = (
-        augment.draw(5, "axial", Settings(), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+        augment.draw(5, "axial", Settings(), torch.Generator().manual_seed(seed))
+        for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -100,7 +101,10 @@ def test_draws_depend_on_the_generator_alone():
 
 def test_nothing_is_drawn_where_nothing_may_change(slices):
     drawn = augment.draw(
-        2, "axial", Settings(**dict.fromkeys(augmentations(), 0.0)), torch.Generator().manual_seed(0)
+        2,
+        "axial",
+        Settings(**dict.fromkeys(augmentations(), 0.0)),
+        torch.Generator().manual_seed(0),
     )
     assert (augment.apply(slices, [3, 4], drawn) - slices.float()).abs().max() < CLOSE
 
