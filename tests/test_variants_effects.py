@@ -19,7 +19,7 @@ from mrnetlib.evaluation.predictions import HISTORY
 from mrnetlib.evaluation.roc import auc
 from mrnetlib.files import InputError, write_csv
 from mrnetlib.names import history_path, prediction_path
-from mrnetlib.settings import Settings
+from mrnetlib.settings import Settings, augmentations
 from mrnetlib.study import Study
 from mrnetlib.variants import effects, recipes, wording
 
@@ -103,7 +103,7 @@ def test_the_seeds_that_the_study_trains_are_taken_over():
 
 
 def test_a_variant_that_is_the_studys_recipe_is_left_out():
-    plain = Settings(standardize=False, flip=0.0, rotation=0.0, shift=0.0)
+    plain = Settings(standardize=False, **dict.fromkeys(augmentations(), 0.0))
     left = set(recipes.variants(Settings())) - set(recipes.variants(plain))
     assert left == {"not_standardized", "not_augmented"}
 
