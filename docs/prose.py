@@ -233,12 +233,23 @@ def of_the_starts() -> dict[str, str]:
     return found | {"ImageNet over scratch": words}
 
 
-def of_the_flip() -> dict[str, str]:
-    """What the paper's flip moves in each plane: AUC on the tuning exams, with its interval."""
-    compared = kept("benchmarks", "flip.json").get("compared", [])
+def moved(name: str, of: str) -> dict[str, str]:
+    """By what a benchmark of the recipe compares: AUC on the tuning exams, with its interval."""
     words = "{tune_auc difference:+.2f} ({tune_auc low:+.2f} to {tune_auc high:+.2f})"
-    measured = {row["plane"]: words.format(**row) for row in compared}
+    return {row[of]: words.format(**row) for row in kept("benchmarks", name).get("compared", [])}
+
+
+def of_the_flip() -> dict[str, str]:
+    """What the paper's flip moves in each plane."""
+    measured = moved("flip.json", "plane")
     return {f"flip of {plane} slices": measured.get(plane, UNMEASURED) for plane in PLANES}
+
+
+def of_batch_norm() -> dict[str, str]:
+    """What batch norms that keep their statistics move in each architecture that has them."""
+    measured = moved("batch_norm.json", "architecture")
+    names = "resnet18", "googlenet"
+    return {f"kept statistics in {name}": measured.get(name, UNMEASURED) for name in names}
 
 
 def of_the_probes() -> dict[str, str]:
@@ -292,6 +303,7 @@ def numbers() -> dict[str, str]:
         | of_the_kills()
         | of_the_starts()
         | of_the_flip()
+        | of_batch_norm()
         | of_the_probes()
         | of_the_wheels()
         | of_the_run()
