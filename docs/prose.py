@@ -254,16 +254,12 @@ def of_batch_norm() -> dict[str, str]:
 
 def of_the_probes() -> dict[str, str]:
     """How many networks end above the probe they start from, and by how much all do on average."""
-    measured = kept("benchmarks", "probes.json")
-    if not measured:
-        return dict.fromkeys(
-            ("networks above their probe", "fine-tuning over the probe"), UNMEASURED
-        )
-    words = "{difference:+.2f} ({low:+.2f} to {high:+.2f})"
-    return {
-        "networks above their probe": "{above} of {networks} networks".format(**measured),
-        "fine-tuning over the probe": words.format(**measured["means"][-1]),
-    }
+    found = {"networks above their probe": UNMEASURED, "fine-tuning over the probe": UNMEASURED}
+    if measured := kept("benchmarks", "probes.json"):
+        words = "{difference:+.2f} ({low:+.2f} to {high:+.2f})"
+        counted = "{above} of {networks} networks".format(**measured)
+        found = dict(zip(found, (counted, words.format(**measured["means"][-1])), strict=True))
+    return found
 
 
 def of_the_wheels() -> dict[str, str]:

@@ -76,8 +76,8 @@ class Settings:
         the last block, see `mrnetlib.training.blocks`). ``block_rate``: the learning rate of each
         block is that of the part behind it times this, 1 for one rate for all. ``batch_norm``
         divides by the spread of the step's own slices (``batch``), or by that which the starting
-        weights bring (``kept``; with ``weights: none`` there are none to keep, and it is the
-        same), see `mrnetlib.training.networks.ExamNetwork.keep_statistics`.
+        weights bring (``kept``; random weights bring none, and it is the same), see
+        `mrnetlib.training.networks.ExamNetwork.keep_statistics`.
     Training
         At most ``epochs`` passes over the training exams, of which at most ``exams`` are used, as
         the seed draws them; 0 for all. ``patience``: epochs without a lower

@@ -26,6 +26,7 @@ from mrnetlib.training.blocks import freeze, groups
 from mrnetlib.training.checkpoints import CODE, TrainingState, fingerprint
 from mrnetlib.training.devices import arithmetic, autocast, compile_backbone
 from mrnetlib.training.networks import ExamNetwork
+from mrnetlib.training.packaged import never_saw_data
 from mrnetlib.training.predict import predict
 from mrnetlib.training.progress import Training
 
@@ -161,7 +162,8 @@ def fit(
     """
     compile_backbone(network.backbone, settings.compile)
     freeze(network, settings.freeze)
-    network.keep_statistics = settings.batch_norm == "kept" and settings.weights != "none"
+    unseen = never_saw_data(network.backbone.state_dict())  # then there is nothing to keep
+    network.keep_statistics = settings.batch_norm == "kept" and unseen is None
     optimizer = new_optimizer(network, settings)
     for bank in (train, tune):
         if bank.labels[task].nunique() < 2:
