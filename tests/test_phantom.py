@@ -337,13 +337,18 @@ def test_severity_makes_lesions_larger():
     assert sizes[1] > 1.3 * sizes[0]
 
 
-def test_slice_counts_are_those_of_mrnet():
-    from mrnetlib.phantom.cohort import draw_plans
+def test_small_protocol_cuts_ligaments_and_menisci_closest():
+    plans = [cohort.draw_plans(small_protocol(), np.random.default_rng(seed)) for seed in range(40)]
+    apart = {p: np.mean([np.diff(plan[p].slices).mean() for plan in plans]) for p in PLANES}
+    assert apart["sagittal"] < apart["coronal"] < apart["axial"]
+    assert all(plan[p].thickness < np.diff(plan[p].slices).min() for plan in plans for p in PLANES)
 
+
+def test_slice_counts_are_those_of_mrnet():
     rng = np.random.default_rng(0)
     counts = pd.DataFrame(
         [
-            {p: len(plan.slices) for p, plan in draw_plans(Protocol(), rng).items()}
+            {p: len(plan.slices) for p, plan in cohort.draw_plans(Protocol(), rng).items()}
             for _ in range(400)
         ]
     )

@@ -87,12 +87,15 @@ def small_protocol(image_size: int = 64, field_of_view_mm: float = 96.0, **chang
     """A protocol for small studies: few thick slices close around the joint, large pixels.
 
     Menisci are only a few such pixels high; their tears are drawn more severe, so that they are
-    to be seen at all. `changes` are settings of `Protocol`.
+    to be seen at all. Sagittal slices lie closest, as in a protocol made for ligaments and menisci:
+    cut that way both are thin, and a gap takes more of them than of an axial series. Coronal ones
+    reach from the recesses beside the trochlea, where an effusion shows, to the menisci's posterior
+    horns. `changes` are settings of `Protocol`.
     """
     settings = {
-        "slices": dict.fromkeys(PLANES, (5, 6, 8)),
+        "slices": {"axial": (4, 5, 7), "coronal": (6, 7, 9), "sagittal": (7, 8, 10)},
         "thickness_mm": 6.5,
-        "coverage_mm": {"axial": 46.0, "coronal": 44.0, "sagittal": 52.0},
+        "coverage_mm": {"axial": 46.0, "coronal": 54.0, "sagittal": 52.0},
         "meniscus_severity": 1.5,
         "other_severity": 1.2,
     } | changes
