@@ -254,12 +254,12 @@ def of_batch_norm() -> dict[str, str]:
 
 def of_the_probes() -> dict[str, str]:
     """How many networks end above the probe they start from, and by how much all do on average."""
-    found = {"networks above their probe": UNMEASURED, "fine-tuning over the probe": UNMEASURED}
-    if measured := kept("benchmarks", "probes.json"):
-        words = "{difference:+.2f} ({low:+.2f} to {high:+.2f})"
+    measured = kept("benchmarks", "probes.json")
+    counted, by = UNMEASURED, UNMEASURED
+    if measured:
         counted = "{above} of {networks} networks".format(**measured)
-        found = dict(zip(found, (counted, words.format(**measured["means"][-1])), strict=True))
-    return found
+        by = "{difference:+.2f} ({low:+.2f} to {high:+.2f})".format(**measured["means"][-1])
+    return {"networks above their probe": counted, "fine-tuning over the probe": by}
 
 
 def of_the_wheels() -> dict[str, str]:
